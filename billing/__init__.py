@@ -1,0 +1,1 @@
+"""Money: tariffs, transfers, charges and their export; imports nothing of the gateway."""

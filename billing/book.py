@@ -1,0 +1,320 @@
+"""The ledger in SQL: hold, settle, record, and the accounts they move.
+
+Every function runs inside the caller's write transaction and commits nothing. A charge and its hold share the event's id, so the
+primary keys forbid a second one. House accounts keep no running balance: they are sums over transfers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from billing import bulk, ledger
+from billing.errors import LedgerBrokenError, ReferenceReusedError, SettlementMismatchError, UnknownAccountError
+from billing.event import BillableEvent, ChargeState, Record, Settlement, TransferState
+from billing.schema import account, charge, transfer
+
+_RECORD_TYPE = 0
+_HELD = int(ChargeState.HELD)
+_ZERO_RATED = int(ChargeState.ZERO_RATED)
+_TRANSFER_STATES = {state: int(transfer_state) for state, transfer_state in ledger.TRANSFER_STATES.items()}
+_PENDING = int(TransferState.PENDING)
+
+# Accounts asked for in one SELECT; shorter lists are padded, so that the engine sees few distinct texts.
+_ACCOUNT_SIZES = (1, 8, 32, 128)
+_REFERENCE_CHARS_MAX = 90
+
+_EVENT_COLUMNS = ("id", "event_id", "record_type", "state", *BillableEvent._fields[1:])
+_INSERT_CHARGE = bulk.insert_into(charge, *_EVENT_COLUMNS)
+_INSERT_SETTLED = bulk.insert_into(
+    charge,
+    *_EVENT_COLUMNS,
+    *("booked_at", "journal_seq", "parts_charged", "delivery_status", "delivery_time", "network_error", "smsc_message_ids"),
+)
+_INSERT_TRANSFER = bulk.insert_into(transfer, "id", "debit_account", "credit_account", "amount_minor", "currency", "state", "created_at")
+_HOLD_WALLET = bulk.update_of(
+    account,
+    "id",
+    operands=("held_minor",),
+    sets="held_minor = account.held_minor + v.column2",
+    guard="account.posted_minor - account.held_minor >= v.column2",
+)
+# The guard is what makes a settlement happen once; it also holds the caller to what the row says was held, and from whom.
+_SETTLE_CHARGE = bulk.update_of(
+    charge,
+    *("id", "state", "amount_minor", "booked_at", "journal_seq", "parts_charged"),
+    *("delivery_status", "delivery_time", "network_error", "smsc_message_ids"),
+    operands=("link", "amount_minor", "wallet"),
+    sets="link = COALESCE(v.column11, charge.link)",
+    guard=(
+        "charge.state = 0 AND charge.amount_minor >= v.column3 AND charge.amount_minor = v.column12"
+        " AND COALESCE(charge.wallet, 0) = COALESCE(v.column13, 0)"
+    ),
+)
+_SETTLE_TRANSFER = bulk.update_of(
+    transfer, "id", "state", "posted_minor", "settled_at", guard="transfer.state = 0 AND transfer.amount_minor >= v.column3"
+)
+_SETTLE_WALLET = bulk.update_of(
+    account,
+    "id",
+    operands=("posted_minor", "held_minor"),
+    sets="posted_minor = account.posted_minor - v.column2, held_minor = account.held_minor - v.column3",
+)
+
+
+def hold_many(conn: Connection, events: Sequence[BillableEvent], *, revenue: int, now_us: int) -> list[bool]:
+    """Write the charges of accepted events and take their price from what the wallets have free, first come first served.
+
+    False: that wallet (missing, of another currency, or short of credit) can't pay, and nothing is written for the event; a cheaper
+    event after it may still fit. An event that was held before raises the engine's IntegrityError: ids are made once.
+    """
+    asked = {event.wallet for event in events if event.amount_minor and event.wallet is not None}
+    free = _free_credit(conn, asked) if asked else {}
+    charges: list[bulk.Row] = []
+    transfers: list[bulk.Row] = []
+    taken: dict[int, int] = {}
+    fits: list[bool] = []
+    for event in events:
+        amount, wallet = event.amount_minor, event.wallet
+        assert amount >= 0
+        if amount and wallet is not None:
+            credit = free.get(wallet)
+            if credit is None or credit[1] != event.currency or credit[0] - taken.get(wallet, 0) < amount:
+                fits.append(False)
+                continue
+            taken[wallet] = taken.get(wallet, 0) + amount
+            transfers.append((event.id, wallet, revenue, amount, event.currency, _PENDING, now_us))
+        charges.append(_charge_row(event, _HELD))
+        fits.append(True)
+    bulk.execute(conn, _INSERT_CHARGE, charges)
+    if transfers:
+        bulk.execute(conn, _INSERT_TRANSFER, transfers)
+        if bulk.execute(conn, _HOLD_WALLET, list(taken.items())) != len(taken):
+            raise LedgerBrokenError("a wallet lost credit between reading and holding")
+    return fits
+
+
+def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int) -> list[bool]:
+    """Bring held charges to their final state, each exactly once.
+
+    False: the charge was settled before (or does not exist), and nothing moved. A settlement that names another wallet or hold than
+    its charge raises SettlementMismatchError: the transaction must not commit.
+    """
+    if not settlements:
+        return []
+    _lock_wallets(conn, {settlement.wallet for settlement in settlements if settlement.wallet is not None})
+    rows = [_settled_row(settlement, now_us) for settlement in settlements]
+    conn.exec_driver_sql("SAVEPOINT settling")
+    if bulk.execute(conn, _SETTLE_CHARGE, rows) == len(rows):
+        took = [True] * len(rows)
+    else:
+        conn.exec_driver_sql("ROLLBACK TO SAVEPOINT settling")
+        took = _settle_one_by_one(conn, settlements, rows)
+    conn.exec_driver_sql("RELEASE SAVEPOINT settling")
+    _move(conn, [settlement for settlement, effective in zip(settlements, took, strict=True) if effective], now_us)
+    return took
+
+
+def record_many(conn: Connection, records: Sequence[Record], *, now_us: int) -> None:
+    """Write the charges of events that are free and final at once (an MO), zero-rated, in one insert."""
+    rows = []
+    for event, settlement in records:
+        assert event.id == settlement.id
+        assert event.amount_minor == settlement.amount_minor == settlement.held_minor == 0
+        rows.append((*_charge_row(event, _ZERO_RATED), now_us, settlement.journal_seq, settlement.parts_charged, *settlement[7:11]))
+    bulk.execute(conn, _INSERT_SETTLED, rows)
+
+
+def _charge_row(event: BillableEvent, state: int) -> bulk.Row:
+    # Plain integers: a driver adapts an IntEnum anew for every parameter.
+    id_, direction, event_at, service, fee_class, payer, *rest = event
+    return (id_, id_, _RECORD_TYPE, state, int(direction), event_at, service, int(fee_class), int(payer), *rest)
+
+
+def _settled_row(settlement: Settlement, now_us: int) -> bulk.Row:
+    id_, state, wallet, held, amount, parts, seq, status, time, error, smsc_ids, link = settlement
+    ledger.refuse_overcapture(held, amount)
+    assert amount == 0 or state is ChargeState.CAPTURED
+    final = int(ledger.final_state(state, held))
+    return (id_, final, amount, now_us, seq, parts, status, time, error, smsc_ids, link, held, wallet)
+
+
+def _settle_one_by_one(conn: Connection, settlements: Sequence[Settlement], rows: Sequence[bulk.Row]) -> list[bool]:
+    took = [bulk.execute(conn, _SETTLE_CHARGE, [row]) == 1 for row in rows]
+    for settlement, effective in zip(settlements, took, strict=True):
+        if not effective:
+            _refuse_mismatch(conn, settlement)
+    return took
+
+
+def _refuse_mismatch(conn: Connection, settlement: Settlement) -> None:
+    """A charge that is still held after its settlement was refused was refused for its content."""
+    held = conn.execute(select(charge.c.id).where(charge.c.id == settlement.id, charge.c.state == _HELD)).first()
+    if held:
+        raise SettlementMismatchError(f"charge {settlement.id} holds another amount or wallet than its settlement says")
+
+
+def _move(conn: Connection, settlements: Iterable[Settlement], now_us: int) -> None:
+    """Settle the holds and the wallets of charges that were just settled."""
+    transfers: list[bulk.Row] = []
+    moved: dict[int, tuple[int, int]] = {}
+    for settlement in settlements:
+        wallet, held, amount = settlement.wallet, settlement.held_minor, settlement.amount_minor
+        if held and wallet is not None:
+            transfers.append((settlement.id, _TRANSFER_STATES[settlement.state], amount, now_us))
+            posted_before, held_before = moved.get(wallet, (0, 0))
+            moved[wallet] = (posted_before + amount, held_before + held)
+    if not transfers:
+        return
+    if bulk.execute(conn, _SETTLE_TRANSFER, transfers) != len(transfers):
+        raise LedgerBrokenError("a charge was held and its transfer was not")
+    if bulk.execute(conn, _SETTLE_WALLET, [(wallet, *minors) for wallet, minors in moved.items()]) != len(moved):
+        raise LedgerBrokenError("a wallet that paid is gone")
+
+
+def _free_credit(conn: Connection, wallets: set[int]) -> dict[int, tuple[int, str]]:
+    """What each wallet has free, and in which currency; locked where the engine has row locks."""
+    found = _accounts(conn, sorted(wallets), "id, posted_minor - held_minor, currency")
+    return {id_: (free, currency) for id_, free, currency in found}
+
+
+def _lock_wallets(conn: Connection, wallets: set[int]) -> None:
+    """Take row locks in one order, so that two writers cannot wait for each other; SQLite has one writer anyway."""
+    if wallets and conn.dialect.name == "postgresql":
+        _accounts(conn, sorted(wallets), "id")
+
+
+def _accounts(conn: Connection, ids: Sequence[int], columns: str) -> list[Any]:
+    postgresql = conn.dialect.name == "postgresql"
+    found: list[Any] = []
+    for start in range(0, len(ids), _ACCOUNT_SIZES[-1]):
+        part = ids[start : start + _ACCOUNT_SIZES[-1]]
+        size = next(size for size in _ACCOUNT_SIZES if size >= len(part))
+        padded = (*part, *[part[-1]] * (size - len(part)))
+        found += conn.exec_driver_sql(_accounts_text(columns, size, postgresql), padded).all()
+    return found
+
+
+@lru_cache(maxsize=32)
+def _accounts_text(columns: str, size: int, postgresql: bool) -> str:
+    marks = ", ".join(["%s" if postgresql else "?"] * size)
+    lock = " FOR UPDATE" if postgresql else ""
+    # No value is in this text: columns are literals of this module, marks are placeholders.
+    return f"SELECT {columns} FROM account WHERE is_wallet AND id IN ({marks}) ORDER BY id{lock}"  # noqa: S608 - see above
+
+
+class Balance(NamedTuple):
+    """What a wallet has: came in less captured, promised to holds, and what is left to spend."""
+
+    posted: int
+    held: int
+    available: int
+
+
+class House(NamedTuple):
+    """Our own two accounts in one currency: where captures go, and where top-ups come from."""
+
+    revenue: int
+    funding: int
+
+
+class TopUp(NamedTuple):
+    """The transfer that carried a top-up; not new when the reference was used before, with the same content."""
+
+    transfer_id: int
+    is_new: bool
+
+
+def open_account(conn: Connection, account_id: int, party: str, currency: str, is_wallet: bool, now_us: int) -> int:
+    """Open an account for a party, or find the one it has; the account's id."""
+    row = {"id": account_id, "party": party, "currency": currency, "is_wallet": is_wallet, "created_at": now_us}
+    known = _account_of(conn, party)
+    if known is None:
+        conn.execute(account.insert(), row)
+        return account_id
+    if (known.currency, bool(known.is_wallet)) != (currency, is_wallet):
+        raise ReferenceReusedError(f"account of {party.partition(':')[0]} exists with another currency or kind")
+    return int(known.id)
+
+
+def ensure_house(conn: Connection, currency: str, *, new_id: Callable[[], int], now_us: int) -> House:
+    """Open the house's accounts in a currency where they are missing."""
+    revenue, funding = (
+        open_account(conn, new_id(), f"house:{name}:{currency}", currency, False, now_us) for name in ("revenue", "funding")
+    )
+    return House(revenue, funding)
+
+
+def find_account(conn: Connection, party: str) -> int | None:
+    """The account of a party, if it has one."""
+    known = _account_of(conn, party)
+    return None if known is None else int(known.id)
+
+
+def top_up(conn: Connection, wallet: int, amount_minor: int, reference: str, transfer_id: int, now_us: int) -> TopUp:
+    """Bring money into a wallet, once per reference; a repeat answers with the first transfer and writes nothing."""
+    assert amount_minor > 0
+    if not 0 < len(reference) <= _REFERENCE_CHARS_MAX:
+        raise ReferenceReusedError(f"a reference has 1 to {_REFERENCE_CHARS_MAX} characters")
+    currency = _wallet_row(conn, wallet).currency
+    funding = find_account(conn, f"house:funding:{currency}")
+    if funding is None:
+        raise UnknownAccountError(f"no house account funds {currency}")
+    row = {
+        "id": transfer_id,
+        "cause": f"topup:{reference}",
+        "debit_account": funding,
+        "credit_account": wallet,
+        "amount_minor": amount_minor,
+        "posted_minor": amount_minor,
+        "currency": currency,
+        "state": int(TransferState.POSTED),
+        "created_at": now_us,
+        "settled_at": now_us,
+    }
+    known = conn.execute(select(transfer).where(transfer.c.cause == row["cause"])).first()
+    if known is not None:
+        if (known.credit_account, known.amount_minor) != (wallet, amount_minor):
+            raise ReferenceReusedError("the same reference topped up another wallet or amount")
+        return TopUp(int(known.id), False)
+    # Two writers with one reference (PostgreSQL): the second meets the unique index on the cause and its transaction fails.
+    conn.execute(transfer.insert(), row)
+    conn.execute(account.update().where(account.c.id == wallet).values(posted_minor=account.c.posted_minor + amount_minor))
+    return TopUp(transfer_id, True)
+
+
+def balance(conn: Connection, wallet: int) -> Balance:
+    """What a wallet has now."""
+    row = _wallet_row(conn, wallet)
+    return Balance(row.posted_minor, row.held_minor, row.posted_minor - row.held_minor)
+
+
+class HeldCharge(NamedTuple):
+    """A charge that waits for its settlement."""
+
+    id: int
+    wallet: int | None
+    held_minor: int
+    event_at: int
+
+
+def held_before(conn: Connection, before_us: int, *, after_id: int = 0, rows_max: int = 1000) -> list[HeldCharge]:
+    """The charges accepted before an instant and still held, in pages by id; for expiry and for the ageing report."""
+    columns = (charge.c.id, charge.c.wallet, charge.c.amount_minor, charge.c.event_at)
+    condition = (charge.c.id > after_id) & (charge.c.state == _HELD) & (charge.c.event_at < before_us)
+    query = select(*columns).where(condition).order_by(charge.c.id).limit(rows_max)
+    return [HeldCharge(*row) for row in conn.execute(query)]
+
+
+def _account_of(conn: Connection, party: str) -> Any:
+    return conn.execute(select(account).where(account.c.party == party)).first()
+
+
+def _wallet_row(conn: Connection, wallet: int) -> Any:
+    row = conn.execute(select(account).where(account.c.id == wallet, account.c.is_wallet)).first()
+    if row is None:
+        raise UnknownAccountError(f"account {wallet} is no wallet")
+    return row

@@ -1,0 +1,111 @@
+"""The ledger's tables: accounts, transfers, charges and export runs.
+
+A charge of kind CHARGE has the id of the event it charges, and the hold that pays for it has that same id: so the primary keys are
+what makes a second charge, or a second hold, for one cause impossible, and the hot path carries no further unique index.
+Money is integer minor units beside an ISO code; times are UTC microseconds.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, MetaData, SmallInteger, String, Table, Text, text
+
+metadata = MetaData()
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("party", String(64), nullable=False, unique=True, comment="partner:NAME, im:NUMBER or house:NAME"),
+    Column("currency", String(8), nullable=False),
+    Column("is_wallet", Boolean, nullable=False, comment="only wallets keep a running balance"),
+    Column("posted_minor", BigInteger, nullable=False, server_default=text("0"), comment="what came in less what was captured"),
+    Column("held_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("held_minor >= 0", name="account_held_not_negative"),
+    CheckConstraint("NOT is_wallet OR posted_minor - held_minor >= 0", name="account_wallet_not_negative"),
+)
+
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="a hold: the id of the event it pays for"),
+    Column("cause", String(96), comment="what made it, where the id does not say: topup:REFERENCE"),
+    Column("debit_account", BigInteger, nullable=False),
+    Column("credit_account", BigInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("posted_minor", BigInteger, nullable=False, server_default=text("0"), comment="at most amount_minor"),
+    Column("currency", String(8), nullable=False),
+    Column("state", SmallInteger, nullable=False, comment="0 pending, 10 posted, 11 voided, 12 expired"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+    CheckConstraint("amount_minor > 0", name="transfer_amount_positive"),
+    CheckConstraint("posted_minor >= 0 AND posted_minor <= amount_minor", name="transfer_posted_within_amount"),
+)
+Index("transfer_cause", transfer.c.cause, unique=True, sqlite_where=transfer.c.cause.is_not(None), postgresql_where=transfer.c.cause.is_not(None))
+
+charge = Table(
+    "charge",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="kind CHARGE: equal to event_id"),
+    Column("event_id", BigInteger, nullable=False, comment="the message"),
+    Column("record_type", SmallInteger, nullable=False, comment="0 CHARGE"),
+    Column("state", SmallInteger, nullable=False, comment="0 held, 10 captured, 11 released, 12 expired, 13 zero_rated"),
+    Column("direction", SmallInteger, nullable=False, comment="0 MT, 1 MO, 2 DL"),
+    Column("event_at", BigInteger, nullable=False),
+    Column("booked_at", BigInteger),
+    Column("journal_seq", BigInteger, comment="order of settlement"),
+    Column("service", String(32), nullable=False),
+    Column("fee_class", SmallInteger, nullable=False, comment="0 FREE, 1 PER_MSG, 2 PER_PART"),
+    Column("payer", SmallInteger, nullable=False, comment="0 DEST, 1 SOURCE, 2 SP, 3 OTHER"),
+    Column("wallet", BigInteger, comment="the account that pays; none for a free event"),
+    Column("link", String(32)),
+    Column("short_code", String(21)),
+    Column("charged_msisdn", String(21)),
+    Column("peer_msisdn", String(21)),
+    Column("im_account", BigInteger),
+    Column("parts", SmallInteger, nullable=False),
+    Column("parts_charged", SmallInteger),
+    Column("quantity", Integer, nullable=False),
+    Column("unit_price_minor", BigInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False, comment="held: the most it can become; settled: what it is"),
+    Column("currency", String(8), nullable=False),
+    Column("tariff_version", String(32), nullable=False),
+    Column("tariff_rule", String(64), nullable=False),
+    Column("delivery_status", String(16)),
+    Column("delivery_time", BigInteger),
+    Column("network_error", String(16)),
+    Column("smsc_message_ids", Text),
+    Column("late", Boolean, nullable=False, server_default=text("false")),
+)
+Index("charge_journal", charge.c.journal_seq, sqlite_where=charge.c.journal_seq.is_not(None), postgresql_where=charge.c.journal_seq.is_not(None))
+
+export_run = Table(
+    "export_run",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("profile", String(32), nullable=False),
+    Column("carrier", String(32), nullable=False),
+    Column("file_seq", Integer, nullable=False),
+    Column("revision", Integer, nullable=False, server_default=text("0")),
+    Column("from_us", BigInteger, nullable=False),
+    Column("to_us", BigInteger, nullable=False),
+    Column("upto_seq", BigInteger, nullable=False, comment="last journal_seq the run could see"),
+    Column("state", SmallInteger, nullable=False, comment="0 closed, 1 written"),
+    Column("records", Integer, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("file_name", String(160), nullable=False),
+    Column("sha256", String(64)),
+    Column("previous_sha256", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("written_at", BigInteger),
+)
+Index("export_run_number", export_run.c.profile, export_run.c.carrier, export_run.c.file_seq, export_run.c.revision, unique=True)
+
+export_member = Table(
+    "export_member",
+    metadata,
+    Column("charge_id", BigInteger, primary_key=True, autoincrement=False, comment="one charge is in one original file"),
+    Column("run_id", BigInteger, nullable=False),
+    Column("record_seq", Integer, nullable=False),
+)
+Index("export_member_run", export_member.c.run_id, export_member.c.record_seq, unique=True)

@@ -1,0 +1,1 @@
+"""What is sold: items, renditions and tickets; imports nothing of the gateway."""

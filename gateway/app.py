@@ -1,0 +1,267 @@
+"""The gateway put together: opens the store, wires services to edges, opens the doors, and closes all of it in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+from sqlalchemy import Connection
+
+from billing import book
+from gateway import wiring
+from gateway.connectors.embedded import EmbeddedConnector, Messenger
+from gateway.connectors.embedded import Limits as MessengerLimits
+from gateway.domain.message import STATE_NAMES, Flight, Front, State
+from gateway.domain.pacing import Pace
+from gateway.links.smpp_carrier import CarrierSide
+from gateway.links.smpp_client import SmppLink
+from gateway.links.smpp_server import PasswordCheck, SmppServer
+from gateway.services import dispatch as dispatching
+from gateway.services import sweep as sweeping
+from gateway.services.chat import ChatService
+from gateway.services.connect import ConnectorPort
+from gateway.services.deliver import Delivering
+from gateway.services.dispatch import Dispatch
+from gateway.services.outcome import CONNECTOR, Notice
+from gateway.services.receive import Received, Receiving
+from gateway.services.reception import Reception
+from gateway.services.sweep import Sweep
+from gateway.settings import Settings
+from gateway.store import outbox, partners
+from gateway.store.engine import migrate, open_reading, open_writing
+from gateway.store.reader import StoreReader
+from gateway.store.writer import StoreWriter
+from gateway.telemetry import Metrics, exposition, registry_of
+from gateway.web import chat, status
+from gateway.web.ops import Check, checks_of
+from gateway.web.server import WebListener, make_app, serve
+from gateway.world import World
+
+_log = structlog.get_logger(__name__)
+
+_FRONTS = {Front.SMPP: "smpp", Front.HTTP: "http", Front.IM: "im", Front.GATEWAY: "gateway"}
+
+
+class Gateway:
+    """One running gateway."""
+
+    def __init__(
+        self, settings: Settings, world: World, *, check_password: PasswordCheck, metrics: Metrics, messenger_limits: MessengerLimits | None = None
+    ) -> None:
+        self.settings = settings
+        self.world = world
+        self.metrics = metrics
+        self._check_password = check_password
+        self._messenger_limits = messenger_limits
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._web: WebListener | None = None
+        self._partner_ids: dict[str, int] = {}
+        self.is_ready = False
+        self.links: list[SmppLink] = []
+
+    # -- starting -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open everything; when it returns both doors are open. Raises what opening the store or a port raises."""
+        settings, world = self.settings, self.world
+        synchronous = "FULL" if settings.store.durability == "full" else "NORMAL"
+        engine = open_writing(settings.store.url, synchronous=synchronous)
+        await world.executor.run(migrate, engine)
+        self.reader = StoreReader(open_reading(settings.store.url), world.executor)
+        self.writer = StoreWriter(engine, world.executor, world.clock, node=settings.node.id, observe=self._observe_commit)
+        await self.writer.open()
+        currency = settings.services[0].currency if settings.services else "CNY"
+        house = await self.writer.run(_ensure_house, currency, [world.next_id(), world.next_id()], world.clock.now_us())
+        self.catalogue = wiring.catalogue_of(settings, house.revenue)
+        self._wire()
+        await self._read_partners()
+        await self.dispatch.recover()
+        self._spawn(self.sweep.run(), "sweep")
+        self._spawn(self._refresh(), "partners")
+        for link in self.links:
+            link.start()
+        await self.connector.start(self.chat)
+        self.connector_port.open()
+        await self._open_doors()
+        self.is_ready = True
+
+    def _wire(self) -> None:
+        settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
+        limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
+        self.delivering = Delivering(world, writer, reader)
+        self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self._sent)
+        self.reception = Reception(
+            world, writer, self.dispatch, self.catalogue, backlog_max=settings.backlog.messages_max, accepted=self._accepted
+        )
+        self.receiving = Receiving(self.catalogue, self._partner_ids)
+        carrier = CarrierSide(world, writer, self.dispatch, self.receiving, received=self._received, counted=self._counted)
+        for each in settings.links:
+            link = SmppLink(wiring.link_config(each), world, carrier)
+            self.links.append(link)
+            self.dispatch.add_link(link, Pace(each.rate_per_s, world.clock.monotonic()))
+        self.sweep = Sweep(
+            world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
+        )
+        self.chat = ChatService(world, writer, self.reception, self.catalogue)
+        self.messenger = Messenger(world, writer, reader, self._messenger_limits or _messenger_limits(settings))
+        self.connector = EmbeddedConnector(world, self.messenger)
+        self.connector_port = ConnectorPort(self.connector)
+        self.connector_port.lane = self.delivering.lane(outbox.connector_target(CONNECTOR), lambda: self.connector_port)
+        self.smpp_server = SmppServer(
+            wiring.server_config(settings), world, self.reception, self.delivering, reader, self._check_password, count_pdu=self._count_pdu
+        )
+
+    async def _open_doors(self) -> None:
+        settings = self.settings
+        if settings.smpp_server.enabled:
+            await self.smpp_server.start()
+        limits = wiring.web_limits(settings.web)
+        registry = registry_of(self.metrics)
+        app = make_app(
+            self.world,
+            self.reception,
+            self.reader,
+            checks=self._checks,
+            metrics=(lambda: exposition(registry)) if settings.metrics.enabled else None,
+            limits=limits,
+            observe=self._observe_request,
+            add_pages=self._pages(),
+        )
+        self._web = await serve(self.world, app, settings.web.host, settings.web.port, limits)
+
+    def _pages(self) -> list[Callable[[web.Application], None]]:
+        pages: list[Callable[[web.Application], None]] = [lambda app: status.add_routes(app, self.status)]
+        if self.settings.messenger.enabled:
+            pages.append(lambda app: chat.add_routes(app, self.messenger))
+        return pages
+
+    def _checks(self) -> list[Check]:
+        return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
+
+    def _observe_request(self, route: str, http_status: int, seconds: float) -> None:
+        self.metrics.http_requests[route, str(http_status)] += 1
+        self.metrics.http_seconds.observe(seconds)
+
+    # -- stopping --------------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Close the doors, let what flies land, unbind, and commit what is pending."""
+        self.is_ready = False
+        if self._web is not None:
+            self._web.close()
+        await self.connector.stop()
+        if self._web is not None:
+            await self._web.wait_closed()
+        await self.smpp_server.stop()
+        await asyncio.gather(*(link.stop() for link in self.links))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.writer.close()
+
+    # -- what the parts tell each other -------------------------------------------------------------------------------------
+
+    @property
+    def web_port(self) -> int:
+        """Where the HTTP door listens."""
+        return self._web.port if self._web is not None else 0
+
+    def status(self) -> dict[str, Any]:
+        """How things stand, for people."""
+        return {
+            "ready": self.is_ready and self.writer.is_healthy,
+            "store": {"healthy": self.writer.is_healthy, "failure": self.writer.failure},
+            "links": [
+                {
+                    "name": link.name,
+                    "up": link.is_up,
+                    "binds": sum(bind.is_bound for bind in link.binds),
+                    "window_free": link.window_free,
+                    "waiting": len(self.dispatch.lanes[link.name].waiting),
+                    "reason": next((bind.last_failure for bind in link.binds if bind.last_failure), ""),
+                }
+                for link in self.links
+            ],
+            "partners_bound": self.smpp_server.bound_names(),
+            "queued": self.reception.queued,
+            "parked_receipts": self.metrics.receipts_parked,
+        }
+
+    def _noticed(self, notice: Notice) -> None:
+        self.metrics.messages_final[STATE_NAMES[notice.state]] += 1
+        self.delivering.noticed(notice)
+
+    def _received(self, received: Received) -> None:
+        if received.handover is not None:
+            self.delivering.offer(received.handover)
+        if received.reply is not None:
+            self.dispatch.committed(received.reply)
+
+    def _sent(self, flight: Flight, now_s: float) -> None:
+        if flight.attempts == 1:
+            self.metrics.submit_latency.observe(now_s - flight.accepted_s)
+        elif flight.is_possible_duplicate:
+            self.metrics.possible_duplicates += 1
+
+    def _accepted(self, front: int, _segments: int) -> None:
+        self.metrics.messages_accepted[_FRONTS[Front(front)]] += 1
+
+    def _counted(self, effect: str, link: str) -> None:
+        if effect in ("joined", "part"):
+            self.metrics.messages_received[link] += 1
+        else:
+            self.metrics.receipts[effect] += 1
+
+    def _count_pdu(self, kind: str) -> None:
+        self.metrics.smpp_violations[kind] += 1
+
+    def _queued(self, queued: int, parked: int) -> None:
+        self.reception.queued = self.metrics.backlog = queued
+        self.metrics.receipts_parked = parked
+        self.metrics.writer_failed = int(not self.writer.is_healthy)
+        for link in self.links:
+            self.metrics.link_up[link.name] = int(link.is_up)
+            in_use = sum(bind.wire.session.in_flight for bind in link.binds if bind.wire is not None)
+            self.metrics.window_in_use[link.name] = in_use
+            self.metrics.queue_depth[link.name] = len(self.dispatch.lanes[link.name].waiting)
+
+    def _observe_commit(self, seconds: float, rows: int) -> None:
+        metrics = self.metrics
+        metrics.commits += 1
+        metrics.commit_seconds.observe(seconds)
+        metrics.commit_rows.observe(rows)
+
+    async def _read_partners(self) -> None:
+        known = await self.reader.read(partners.all_partners)
+        self._partner_ids.update({partner.name: partner.id for partner in known})
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(5.0)
+            if self.writer.is_healthy:
+                await self._read_partners()
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(_complain)
+        self._tasks.append(task)
+
+
+def _complain(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("a task failed", task=task.get_name(), error=repr(task.exception()))
+
+
+def _ensure_house(conn: Connection, currency: str, ids: list[int], now_us: int) -> book.House:
+    return book.ensure_house(conn, currency, new_id=ids.pop, now_us=now_us)
+
+
+def _messenger_limits(settings: Settings) -> MessengerLimits:
+    messenger = settings.messenger
+    currency = settings.services[0].currency if settings.services else "CNY"
+    return MessengerLimits(is_registration_open=messenger.open_registration, initial_credit_minor=messenger.initial_credit, currency=currency)
+
+

@@ -1,0 +1,132 @@
+"""`bellhop run`: the gateway until SIGTERM or SIGINT, one instance per data directory."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import structlog
+import typer
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy import exc
+
+from gateway.app import Gateway
+from gateway.errors import Refused
+from gateway.real_world import RealWorld
+from gateway.settings import Settings
+from gateway.settings_file import load
+from gateway.store.engine import greatest_id, open_reading
+from gateway.store.errors import StoreError
+from gateway.telemetry import Metrics, configure_logging
+
+_log = structlog.get_logger(__name__)
+_hasher = PasswordHasher()
+# A worker thread that waits for the interpreter lock gets it after this long, not after the default 5 ms: commits are short.
+SWITCH_INTERVAL_S = 0.0005
+
+
+def run(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = Path("bellhop.toml"),
+) -> None:
+    """Run the gateway.
+
+    \b
+    Examples:
+      bellhop run -c shop/bellhop.toml
+      BELLHOP__WEB__PORT=9090 bellhop run -c shop/bellhop.toml
+    """
+    loaded = load(config, os.environ)
+    settings = loaded.settings
+    clock = RealWorld().clock
+    configure_logging(settings.log.level, settings.log.format, clock.now_us)
+    for warning in loaded.warnings:
+        _log.warning("configuration", note=warning)
+    lock = _lock_of(settings, loaded.path)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        _run_loop(_serve(settings))
+    finally:
+        lock.close()
+
+
+def check_password(password_hash: str, password: str) -> bool:
+    """Compare with an argon2id hash; slow on purpose."""
+    try:
+        return _hasher.verify(password_hash, password)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+async def _serve(settings: Settings) -> None:
+    world = RealWorld(settings.node.id)
+    gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics())
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await start(gateway, world)
+        _log.info("ready", http=gateway.web_port, smpp=gateway.smpp_server.port)
+        await stopping.wait()
+        _log.info("stopping")
+        await gateway.stop()
+    finally:
+        await world.close()
+    _log.info("stopped")
+
+
+async def start(gateway: Gateway, world: RealWorld) -> None:
+    """Start it, turning what the machine refuses into one line."""
+    settings = gateway.settings
+    try:
+        await gateway.start()
+        world.ids.raise_floor(await world.executor.run(greatest_id, open_reading(settings.store.url)))
+    except StoreError as error:
+        raise Refused(str(error)) from None
+    except exc.DBAPIError as error:
+        raise Refused(f"cannot open the store {settings.store.url}: {error.orig}") from None
+    except OSError as error:
+        raise Refused(_port_trouble(settings, error)) from None
+
+
+def _port_trouble(settings: Settings, error: OSError) -> str:
+    doors = {settings.web.port: ("web", settings.web.host), settings.smpp_server.port: ("smpp_server", settings.smpp_server.host)}
+    for port, (section, host) in doors.items():
+        if str(port) in str(error):
+            return f"cannot listen on {host}:{port} ({error.strerror or error}); is another gateway running? set [{section}] port to a free one"
+    return f"cannot open a door: {error}"
+
+
+def _lock_of(settings: Settings, path: Path) -> TextIO:
+    """Hold the data directory; a second instance is refused."""
+    prefix = "sqlite:///"
+    beside = Path(settings.store.url.removeprefix(prefix)) if settings.store.url.startswith(prefix) else path
+    lock_path = beside.with_name(beside.name + ".lock")
+    try:
+        lock = lock_path.open("w")
+    except OSError as error:
+        raise Refused(f"cannot write in {lock_path.parent}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise Refused(f"another bellhop runs on {beside}; stop it first, or give this one its own [store] url") from None
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _run_loop(main: object) -> None:
+    assert asyncio.iscoroutine(main)
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)

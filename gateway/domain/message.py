@@ -1,0 +1,114 @@
+"""A message and its segments: the values, the states, and how the segments' states fold into the message's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import NamedTuple
+
+SEGMENTS_MAX = 255
+MESSAGE_MASK = ~0xFF
+
+
+class State(IntEnum):
+    """Where a segment, or a whole message, is; 10 and above is final."""
+
+    ACCEPTED = 0  # on disk, waiting for its link
+    SUBMITTING = 1  # claimed: bytes may have left
+    SUBMITTED = 2  # the SMSC answered with its id
+    UNKNOWN = 3  # sent, and nobody will ever answer; the service's policy decides
+    DELIVERED = 10
+    FAILED = 11
+    EXPIRED = 12
+
+
+FINAL = 10
+STATE_NAMES = {state: state.name.lower() for state in State}
+
+
+class Front(IntEnum):
+    """Where a message came in."""
+
+    SMPP = 0
+    HTTP = 1
+    IM = 2
+    GATEWAY = 3
+
+
+class UnknownOutcome(IntEnum):
+    """What a service wants done with a segment whose submit_sm was never answered."""
+
+    RESEND = 0  # at least once: sent again, marked as a possible duplicate
+    HOLD = 1  # at most once: waits for a receipt until it expires
+    DROP = 2  # given up at once, and not charged
+
+
+class Message(NamedTuple):
+    """One MT as accepted; the fields are the row's, in its order."""
+
+    id: int
+    front: int
+    partner_id: int | None
+    im_account: int | None
+    im_message_id: int | None
+    service: str
+    source: str
+    source_ton: int
+    source_npi: int
+    destination: str
+    destination_ton: int
+    destination_npi: int
+    encoding: int
+    data_coding: int
+    esm_class: int
+    protocol_id: int
+    priority: int
+    registered_delivery: int
+    segments: int
+    reference: str | None
+    accepted_at: int  # UTC µs
+    expires_at: int
+
+
+class Flight:
+    """One segment on its way, with all that its next steps need, so that nothing is read again."""
+
+    __slots__ = ("accepted_s", "attempts", "body", "held_minor", "is_possible_duplicate", "link", "message", "segment_id", "sent_s", "wallet")
+
+    def __init__(
+        self,
+        segment_id: int,
+        message: Message,
+        body: bytes,
+        link: str,
+        *,
+        attempts: int = 0,
+        is_possible_duplicate: bool = False,
+        wallet: int | None = None,
+        held_minor: int = 0,
+        accepted_s: float = 0.0,
+    ) -> None:
+        self.segment_id = segment_id
+        self.message = message
+        self.body = body
+        self.link = link
+        self.attempts = attempts
+        self.is_possible_duplicate = is_possible_duplicate
+        self.wallet = wallet
+        self.held_minor = held_minor  # of the whole message
+        self.accepted_s = accepted_s  # monotonic, for latency
+        self.sent_s = 0.0
+
+
+def fold(states: Iterable[int]) -> State:
+    """A message's state from its segments': the least advanced live one, else the worst final one."""
+    worst_live = worst_final = None
+    for state in states:
+        if state < FINAL:
+            worst_live = state if worst_live is None else min(worst_live, state)
+        else:
+            worst_final = state if worst_final is None else max(worst_final, state)
+    if worst_live is not None:
+        return State(worst_live)
+    assert worst_final is not None, "a message has at least one segment"
+    return State(worst_final)

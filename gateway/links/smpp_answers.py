@@ -1,0 +1,203 @@
+"""The rules of the partners' door, pure: what a submit_sm must be, which status a refusal is, how an outbox row reads as deliver_sm.
+
+SMPP 3.4 sections 4.4 and 5.2; the choices the specification leaves are in docs/protocols/smpp.md.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from gateway.domain.failure import Kind, Refused
+from gateway.domain.message import State
+from gateway.domain.verdict import STAT_OF_STATE
+from gateway.sms import udh
+from gateway.sms.errors import UdhError
+from gateway.smpp import pdu as p
+from gateway.smpp import receipt, tlv, validity
+from gateway.smpp.consts import Status, Tag
+from gateway.smpp.errors import TimeError
+from gateway.store.outbox import KIND_RECEIPT, Handover
+
+UDHI = 0x40
+RECEIPT_ESM_CLASS = 0x04
+SHORT_MESSAGE_MAX = 254
+VERSION_3_4 = 0x34
+# GSM service types of section 5.2.11: they say which bearer is meant, not which service of ours.
+_BEARERS = frozenset({"", "CMT", "CPT", "VMN", "VMA", "WAP", "USSD"})
+
+_STATUS_OF_REASON = {
+    "unknown_service": Status.ESME_RINVSERTYP,
+    "too_long": Status.ESME_RINVMSGLEN,
+    "bad_text": Status.ESME_RSUBMITFAIL,
+    "bad_source": Status.ESME_RINVSRCADR,
+    "bad_destination": Status.ESME_RINVDSTADR,
+    "no_credit": Status.ESME_RSUBMITFAIL,
+    "opted_out": Status.ESME_RSUBMITFAIL,
+    "backlog_full": Status.ESME_RMSGQFUL,
+    "unavailable": Status.ESME_RSYSERR,
+    "no_link": Status.ESME_RSYSERR,
+}
+
+
+class StatusRefused(Refused):
+    """A refusal that has its own command_status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__("smpp", text)
+        self.status = status
+
+
+def status_of(refused: Refused) -> int:
+    """The command_status that says this refusal."""
+    if isinstance(refused, StatusRefused):
+        return refused.status
+    fallback = Status.ESME_RSYSERR if refused.kind is Kind.TEMPORARY else Status.ESME_RSUBMITFAIL
+    return int(_STATUS_OF_REASON.get(refused.reason, fallback))
+
+
+def check(request: p.SubmitSm, now_us: int) -> None:
+    """Refuse what SMPP 3.4 forbids in a submit_sm's fields."""
+    if not request.destination_addr:
+        raise StatusRefused(Status.ESME_RINVDSTADR, "destination_addr is empty")
+    if request.priority_flag > 3:
+        raise StatusRefused(Status.ESME_RINVPRTFLG, "priority_flag is 0 to 3")
+    if request.registered_delivery & 0xE0 or request.registered_delivery & 0x03 == 3:
+        raise StatusRefused(Status.ESME_RINVREGDLVFLG, "registered_delivery uses reserved bits")
+    if request.replace_if_present_flag > 1:
+        raise StatusRefused(Status.ESME_RINVREPFLAG, "replace_if_present_flag is 0 or 1")
+    if request.esm_class & 0x3C not in (0x00, 0x08, 0x10):
+        raise StatusRefused(Status.ESME_RINVESMCLASS, "esm_class names no message type that may be submitted")
+    if request.source_addr_ton > 6:
+        raise StatusRefused(Status.ESME_RINVSRCTON, "source_addr_ton is 0 to 6")
+    if request.dest_addr_ton > 6:
+        raise StatusRefused(Status.ESME_RINVDSTTON, "dest_addr_ton is 0 to 6")
+    if request.sm_default_msg_id:
+        raise StatusRefused(Status.ESME_RINVDFTMSGID, "there are no predefined messages")
+    _check_destination(request)
+    _check_body(request)
+    if request.schedule_delivery_time:
+        _check_schedule(request.schedule_delivery_time, now_us)
+
+
+def _check_destination(request: p.SubmitSm) -> None:
+    digits = request.destination_addr.removeprefix("+")
+    if not digits.isascii() or not digits.isdigit() or len(digits) < 3:
+        raise StatusRefused(Status.ESME_RINVDSTADR, "destination_addr is not a number")
+
+
+def _check_body(request: p.SubmitSm) -> None:
+    has_payload = bool(request.tlvs) and Tag.MESSAGE_PAYLOAD in request.tlvs
+    if has_payload and request.short_message:
+        raise StatusRefused(Status.ESME_ROPTPARNOTALLWD, "short_message and message_payload exclude each other")
+    if request.esm_class & UDHI:
+        if request.tlvs and Tag.SAR_MSG_REF_NUM in request.tlvs:
+            raise StatusRefused(Status.ESME_RINVOPTPARAMVAL, "UDH and SAR exclude each other")
+        try:
+            udh.parse(body_of(request))
+        except UdhError:
+            raise StatusRefused(Status.ESME_RINVESMCLASS, "the user data header contradicts itself") from None
+
+
+def _check_schedule(schedule: str, now_us: int) -> None:
+    try:
+        at = validity.parse(schedule, now_us)
+    except TimeError:
+        raise StatusRefused(Status.ESME_RINVSCHED, "schedule_delivery_time is no SMPP time") from None
+    if at is not None and at > now_us:
+        raise StatusRefused(Status.ESME_RINVSCHED, "messages are not scheduled; send it when it is due")
+
+
+def validity_us(request: p.SubmitSm, now_us: int) -> int | None:
+    """How long from now a submission is valid; None: as its service says."""
+    if not request.validity_period:
+        return None
+    try:
+        until = validity.parse(request.validity_period, now_us)
+    except TimeError:
+        raise StatusRefused(Status.ESME_RINVEXPIRY, "validity_period is no SMPP time") from None
+    if until is None:
+        return None
+    if until <= now_us:
+        raise StatusRefused(Status.ESME_RINVEXPIRY, "validity_period is over already")
+    return until - now_us
+
+
+def body_of(request: p.SubmitSm) -> bytes:
+    """The octets, from wherever they stand."""
+    if not request.short_message and request.tlvs:
+        return request.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
+    return request.short_message
+
+
+def service_name(service_type: str) -> str:
+    """Our service that a service_type names; a GSM bearer names the default one."""
+    return "" if service_type in _BEARERS else service_type
+
+
+def deliver_sm(handover: Handover, peer_version: int) -> p.DeliverSm:
+    """An outbox row as the deliver_sm that says it; no optional parameters for peers below 3.4."""
+    if handover.entry.kind == KIND_RECEIPT:
+        return _receipt(handover, peer_version)
+    mo = handover.mo
+    assert mo is not None
+    tlvs: dict[int, bytes] = {}
+    body = mo.body
+    if len(body) > SHORT_MESSAGE_MAX and peer_version >= VERSION_3_4:
+        tlvs[Tag.MESSAGE_PAYLOAD] = body
+        body = b""
+    return p.DeliverSm(
+        source_addr_ton=mo.source_ton,
+        source_addr_npi=mo.source_npi,
+        source_addr=mo.source,
+        dest_addr_ton=mo.destination_ton,
+        dest_addr_npi=mo.destination_npi,
+        destination_addr=mo.destination,
+        esm_class=mo.esm_class & ~UDHI if mo.parts > 1 else mo.esm_class,
+        data_coding=mo.data_coding,
+        short_message=body[:SHORT_MESSAGE_MAX],
+        tlvs=tlvs,
+    )
+
+
+_MESSAGE_STATE = {State.DELIVERED: 2, State.EXPIRED: 3, State.FAILED: 5}
+
+
+def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
+    message, state = handover.message, State(handover.entry.state)
+    assert message is not None
+    message_id = str(message.id)
+    error = handover.error if handover.error is not None and handover.error.isdigit() else "000"
+    text = receipt.format(
+        receipt.Receipt(
+            message_id,
+            "001",
+            "001" if state is State.DELIVERED else "000",
+            _date(message.accepted_at),
+            _date(handover.done_at),
+            STAT_OF_STATE[state],
+            error,
+            "",
+        )
+    )
+    tlvs: dict[int, bytes] = {}
+    if peer_version >= VERSION_3_4:
+        tlvs = {
+            int(Tag.RECEIPTED_MESSAGE_ID): tlv.make(Tag.RECEIPTED_MESSAGE_ID, message_id),
+            int(Tag.MESSAGE_STATE): tlv.make(Tag.MESSAGE_STATE, _MESSAGE_STATE[state]),
+        }
+    return p.DeliverSm(
+        source_addr_ton=message.destination_ton,
+        source_addr_npi=message.destination_npi,
+        source_addr=message.destination,
+        dest_addr_ton=message.source_ton,
+        dest_addr_npi=message.source_npi,
+        destination_addr=message.source,
+        esm_class=RECEIPT_ESM_CLASS,
+        short_message=text,
+        tlvs=tlvs,
+    )
+
+
+def _date(at_us: int) -> str:
+    """The receipt's date, appendix B: YYMMDDhhmm, in UTC."""
+    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%y%m%d%H%M")

@@ -1,0 +1,126 @@
+"""What a link hears, turned into the services' words: answers and receipts for dispatch, MOs for receiving.
+
+A deliver_sm is answered after its commit; when nothing can be written it is answered RX_T_APPN, and the carrier sends it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.domain.address import Address, AddressError, from_smpp
+from gateway.domain.message import Flight
+from gateway.links.smpp_client import Bind
+from gateway.links.smpp_transport import SmppTransport
+from gateway.services.dispatch import Dispatch
+from gateway.services.outcome import Noted, Report
+from gateway.services.receive import Incoming, Received, Receiving
+from gateway.sms.udh import Concatenation
+from gateway.smpp import pdu as p
+from gateway.smpp import receipt
+from gateway.smpp.consts import Status, Tag
+from gateway.smpp.tlv import get_int
+from gateway.store.writer import Bulk, StoreWriter
+from gateway.world import World
+
+
+class CarrierSide:
+    """Hears every link."""
+
+    def __init__(
+        self,
+        world: World,
+        writer: StoreWriter,
+        dispatch: Dispatch,
+        receiving: Receiving,
+        *,
+        received: Callable[[Received], None],
+        counted: Callable[[str, str], None],
+    ) -> None:
+        self._world = world
+        self._writer = writer
+        self._dispatch = dispatch
+        self._receive: Bulk[Incoming, Received] = Bulk(receiving.receive_many, rank=6)
+        self._received = received
+        self._counted = counted
+        self.responded = dispatch.responded
+        self.window_opened = dispatch.window_opened
+
+    def unanswered(self, flight: Flight) -> None:
+        """A submit_sm will not be answered."""
+        self._counted("unanswered", flight.link)
+        self._dispatch.unanswered(flight)
+
+    def received(self, bind: Bind, wire: SmppTransport, request: p.DeliverSm | p.DataSm, report: receipt.Report | None) -> None:
+        """A deliver_sm or data_sm came."""
+        if report is not None:
+            self._take_receipt(bind, wire, request, report)
+            return
+        try:
+            incoming = self._incoming(bind, request)
+        except AddressError:
+            # An MO whose sender cannot be named can never be answered or billed; refusing it for good tells the carrier so.
+            bind.respond(wire, request, Status.ESME_RX_P_APPN)
+            return
+
+        def done(result: Received | None, error: BaseException | None) -> None:
+            if result is not None:
+                self._counted(result.effect, bind.link.name)
+                self._received(result)
+            bind.respond(wire, request, 0 if error is None else Status.ESME_RX_T_APPN)
+
+        self._writer.put(self._receive, incoming, done)
+
+    def _take_receipt(self, bind: Bind, wire: SmppTransport, request: p.DeliverSm | p.DataSm, told: receipt.Report) -> None:
+        text = told.text_receipt
+        report = Report(
+            bind.link.name,
+            told.smsc_id,
+            int(told.state),
+            text.stat if text is not None else "",
+            told.error or None,
+            request.source_addr,
+            request.destination_addr,
+            self._world.clock.now_us(),
+            self._world.next_id(),
+            None,
+        )
+
+        def done(noted: Noted | None, error: BaseException | None) -> None:
+            if noted is not None:
+                self._counted(noted.effect, bind.link.name)
+            bind.respond(wire, request, 0 if error is None else Status.ESME_RX_T_APPN)
+
+        self._dispatch.reported(report, done)
+
+    def _incoming(self, bind: Bind, request: p.DeliverSm | p.DataSm) -> Incoming:
+        body = request.short_message if isinstance(request, p.DeliverSm) else b""
+        if not body and request.tlvs:
+            body = request.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
+        source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr, unknown_is_international=True)
+        destination = Address(request.destination_addr.lstrip("+"), request.dest_addr_ton, request.dest_addr_npi)
+        return Incoming(
+            self._world.next_id(),
+            self._world.next_id(),
+            bind.link.name,
+            bind.session_id,
+            source,
+            destination,
+            request.data_coding,
+            request.esm_class,
+            body,
+            _sar(request),
+            self._world.clock.now_us(),
+            self._world.clock.monotonic(),
+        )
+
+
+def _sar(request: p.DeliverSm | p.DataSm) -> Concatenation | None:
+    """The concatenation that SAR parameters state, SMPP 3.4 section 5.3.2.22 to 24; None when they are missing or lie."""
+    if not request.tlvs:
+        return None
+    reference = get_int(request, Tag.SAR_MSG_REF_NUM)
+    total = get_int(request, Tag.SAR_TOTAL_SEGMENTS)
+    number = get_int(request, Tag.SAR_SEGMENT_SEQNUM)
+    if reference is None or total is None or number is None or not 1 <= number <= total:
+        return None
+    return Concatenation(reference, total, number, True)

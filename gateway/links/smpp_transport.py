@@ -1,0 +1,128 @@
+"""One SMPP connection: carries bytes between a socket and its sans-IO session, and holds no decisions.
+
+All PDUs of a read are handled together and what the session wants written leaves in one write per loop turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from gateway.smpp.events import Event
+from gateway.smpp.pdu import Pdu
+from gateway.smpp.session import Session
+from gateway.world import Clock
+
+WRITE_BUFFER_MAX = 4 * 1024 * 1024
+STALLED_S = 30.0
+
+
+class SmppTransport(asyncio.Protocol):
+    """The asyncio shell of a session; `handle` gets its events, `lost` is called once when the connection is gone."""
+
+    def __init__(self, session: Session, clock: Clock, handle: Callable[[SmppTransport, list[Event]], None]) -> None:
+        self.session = session
+        self.peer = ""
+        self._clock = clock
+        self._handle = handle
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._is_flushing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._stalled_at: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX // 4)
+        peer = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if peer else ""
+        self._arm()
+        self.flush_soon()
+
+    def data_received(self, data: bytes) -> None:
+        events = self.session.receive_data(data, self._clock.monotonic())
+        if events:
+            self._handle(self, events)
+        self.flush_soon()
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+        events = self.session.receive_eof(self._clock.monotonic())
+        if events:
+            self._handle(self, events)
+
+    def pause_writing(self) -> None:
+        self._stalled_at = self._clock.monotonic()
+        self._arm()
+
+    def resume_writing(self) -> None:
+        self._stalled_at = None
+
+    def send(self, request: Pdu, context: object = None) -> None:
+        """Queue a request; it leaves with this loop turn. Raises what the session raises."""
+        self.session.send_request(request, self._clock.monotonic(), context)
+        if not self._is_flushing:
+            self.flush_soon()
+            self._arm()
+
+    def respond(self, request: Pdu, response: Pdu) -> None:
+        """Queue an answer; it leaves with this loop turn."""
+        self.session.respond(request, response)
+        if not self._is_flushing:
+            self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Write what the session has, at the end of this loop turn."""
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        transport = self._transport
+        if transport is None:
+            return
+        data = self.session.data_to_send()
+        if data:
+            transport.write(data)
+            if transport.get_write_buffer_size() > WRITE_BUFFER_MAX:
+                # The peer reads nothing; what it owes us is counted unknown when the connection is gone.
+                transport.abort()
+                return
+        if self.session.close_expected:
+            transport.close()
+
+    def _arm(self) -> None:
+        """Keep one timer at the session's next deadline; deadlines mostly move later, so it is only ever brought forward."""
+        deadline = self.session.next_deadline()
+        if self._stalled_at is not None:
+            stalled = self._stalled_at + STALLED_S
+            deadline = stalled if deadline is None else min(deadline, stalled)
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - self._clock.monotonic()) + 0.001, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._clock.monotonic()
+        if self._stalled_at is not None and now - self._stalled_at >= STALLED_S:
+            self.abort()
+            return
+        events = self.session.tick(now)
+        if events:
+            self._handle(self, events)
+        self.flush_soon()
+        self._arm()

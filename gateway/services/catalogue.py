@@ -1,0 +1,44 @@
+"""What the gateway offers, as the settings say: services with their prices and policies, and the short codes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.domain.conversation import Plan
+from gateway.domain.message import UnknownOutcome
+
+
+class Service(NamedTuple):
+    """One service: what its messages cost and how they are treated."""
+
+    name: str
+    unit_price_minor: int
+    currency: str
+    is_per_part: bool
+    unknown_outcome: UnknownOutcome
+    validity_us: int
+    parts_max: int
+    tariff_version: str
+    tariff_rule: str
+    fee_class: int
+
+
+class ShortCode(NamedTuple):
+    """A number phones see: which service its chats are, how replies find their way, or the partner who owns it."""
+
+    number: str
+    service: str
+    is_slot: bool
+    plan: Plan
+    partner: str  # empty: the messenger's
+
+
+class Catalogue(NamedTuple):
+    """All of it; `default_service` is the first."""
+
+    services: dict[str, Service]
+    short_codes: dict[str, ShortCode]
+    default_service: str
+    default_short_code: str
+    revenue_account: int
+    plans: tuple[Plan, ...]

@@ -1,0 +1,276 @@
+"""Receiving an MO: parts are rows until they are whole; a whole one goes to the chat its address leads to, or to its partner.
+
+Everything is decided inside the writer's transaction, for it depends on rows: which parts there are, whose slot it is, who is
+whose friend. The deliver_sm is answered after the commit, whatever the outcome: an MO nobody wants is kept, with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from billing import book
+from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
+from gateway.domain import conversation, keywords
+from gateway.domain.address import Address
+from gateway.domain.keywords import Keyword
+from gateway.domain.message import Front
+from gateway.services.catalogue import Catalogue, ShortCode
+from gateway.services.outcome import CONNECTOR
+from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
+from gateway.sms import udh
+from gateway.sms.content import Content, decode
+from gateway.sms.reassembly import Joined, Part, PartKey, fold, is_complete, join
+from gateway.store import im, im_friends, mo, outbox, slots
+from gateway.store.mo import Mo
+from gateway.store.outbox import Handover
+from gateway.store.schema import im_message
+
+UDHI = 0x40
+REPEAT_US = 120_000_000
+REFERENCE_REUSED_US = 600_000_000
+
+REPLY_TEXTS = {
+    Keyword.STOP: "You will get no more messages from this number. Send START to come back. / 已退订，回复 开通 恢复。",
+    Keyword.START: "Messages from this number are on again. Send STOP to end them. / 已开通，回复 退订 取消。",
+    Keyword.HELP: "Reply to a friend's message to answer it. STOP ends all messages. / 直接回复好友短信即可，退订 取消服务。",
+}
+
+
+class Incoming(NamedTuple):
+    """One deliver_sm that is no receipt."""
+
+    id: int
+    reply_id: int  # for the answer to a keyword, should there be one
+    link: str
+    session_id: int
+    source: Address
+    destination: Address
+    data_coding: int
+    esm_class: int
+    body: bytes
+    sar: udh.Concatenation | None  # from the SAR parameters
+    at: int
+    at_s: float
+
+
+class Received(NamedTuple):
+    """What a deliver_sm led to."""
+
+    effect: str  # joined, part, repeat
+    handover: Handover | None
+    reply: Draft | None
+
+
+class Receiving:
+    """The receive operation of the writer."""
+
+    def __init__(self, catalogue: Catalogue, partner_ids: dict[str, int]) -> None:
+        self._catalogue = catalogue
+        self._partner_ids = partner_ids  # by name, kept current by the app
+        self._accepting = Accepting(catalogue.revenue_account)
+        self._drafting = Drafting(catalogue)
+
+    def receive_many(self, conn: Connection, items: Sequence[Incoming]) -> list[Received]:
+        """Record each in order."""
+        return [self._receive(conn, item) for item in items]
+
+    def _receive(self, conn: Connection, item: Incoming) -> Received:
+        content = decode(item.data_coding, bool(item.esm_class & UDHI), item.body)
+        concatenation = item.sar or udh.concatenation(content.elements)
+        if concatenation is None or concatenation.total == 1:
+            fingerprint = _fingerprint(item)
+            if mo.is_repeat(conn, fingerprint, item.session_id, item.at - REPEAT_US):
+                return Received("repeat", None, None)
+            return self._take_whole(conn, item, Joined(content.text, content.raw, ()), 1, fingerprint)
+        return self._take_part(conn, item, content, concatenation)
+
+    def _take_part(self, conn: Connection, item: Incoming, content: Content, concatenation: udh.Concatenation) -> Received:
+        key = PartKey(
+            item.source.digits_or_name, item.destination.digits_or_name, concatenation.reference, concatenation.wide, concatenation.total
+        )
+        part = Part(concatenation.number, content.raw, item.data_coding, item.at)
+        known = mo.parts_of(conn, key)
+        if known and (known[0].mo_id is not None or item.at - known[0].part.received_at > REFERENCE_REUSED_US):
+            if _is_among(part, known) and item.at - known[-1].part.received_at <= REFERENCE_REUSED_US:
+                return Received("repeat", None, None)
+            if known[0].mo_id is not None:
+                mo.forget_parts(conn, key)
+                known = []
+        if any(stored.part.number == part.number for stored in known):
+            return Received("repeat", None, None)
+        mo.insert_part(conn, item.id, key, part, item.link)
+        assembly = fold(key.total, [*(stored.part for stored in known), part])
+        if not is_complete(assembly):
+            return Received("part", None, None)
+        received = self._take_whole(conn, item, join(assembly), key.total, _fingerprint(item))
+        mo.set_joined(conn, key, item.id)
+        return received
+
+    def release_partial(self, conn: Connection, key: PartKey, item_id: int, reply_id: int, at: int, at_s: float) -> Received | None:
+        """Hand on what there is of a message whose other parts never came."""
+        known = mo.parts_of(conn, key)
+        if not known or known[0].mo_id is not None:
+            return None
+        first = known[0]
+        item = Incoming(
+            item_id,
+            reply_id,
+            first.link,
+            0,
+            Address(key.source, 1, 1),
+            Address(key.destination, 0, 1),
+            first.part.data_coding,
+            0,
+            first.part.body,
+            None,
+            at,
+            at_s,
+        )
+        received = self._take_whole(conn, item, join(fold(key.total, [stored.part for stored in known])), key.total, _fingerprint(item))
+        mo.set_joined(conn, key, item_id)
+        return received
+
+    def _take_whole(self, conn: Connection, item: Incoming, joined: Joined, parts: int, fingerprint: int) -> Received:
+        plan = conversation.find_plan(item.destination.digits_or_name, self._catalogue.plans)
+        code = self._catalogue.short_codes[plan.base] if plan is not None else None
+        found = _Whereto("unknown_number", None, None, None)
+        if code is not None:
+            found = self._whereto(conn, item, code, joined.text)
+        row = Mo(
+            item.id,
+            item.link,
+            *item.source,
+            *item.destination,
+            item.data_coding,
+            item.esm_class,
+            parts,
+            len(joined.missing),
+            joined.text,
+            joined.raw,
+            found.outcome,
+            found.partner_id,
+            found.im_account,
+            fingerprint,
+            item.session_id,
+            item.at,
+        )
+        mo.insert_mo(conn, row)
+        self._charge(conn, row, code)
+        reply = self._answer(conn, item, code, found.keyword) if code is not None and found.keyword is not None else None
+        target = _target(found)
+        if target is None:
+            return Received("joined", None, reply)
+        entry = outbox.Entry(item.id, target, outbox.KIND_MO if found.partner_id is not None else outbox.KIND_CHAT, item.id, 0)
+        outbox.insert(conn, [entry])
+        return Received("joined", Handover(entry, None, row, None, item.at), reply)
+
+    def _whereto(self, conn: Connection, item: Incoming, code: ShortCode, text: str | None) -> _Whereto:
+        """Which chat or partner an address under one of our codes leads to."""
+        if code.partner:
+            partner_id = self._partner_ids.get(code.partner)
+            return _Whereto("partner" if partner_id is not None else "unknown_partner", partner_id, None, None)
+        address = conversation.parse(item.destination.digits_or_name, code.plan)
+        is_thread = address is not None and not isinstance(address, conversation.Base)
+        keyword = keywords.classify(text, is_thread) if text is not None else None
+        if keyword is not None and keyword is not Keyword.BLOCK:
+            return _Whereto("keyword", None, None, keyword)
+        account: int | None = None
+        if isinstance(address, conversation.Direct):
+            account = int(address.account)
+        elif isinstance(address, conversation.Slot):
+            account = slots.account_of(conn, item.source.digits_or_name, code.number, int(address.number))
+        if account is None:
+            return _Whereto("base_number" if isinstance(address, conversation.Base) else "unknown_contact", None, None, None)
+        peer = f"+{item.source.digits_or_name}"
+        if not _accepts(conn, account, peer):
+            return _Whereto("not_a_friend", None, None, None)
+        if keyword is Keyword.BLOCK:
+            slots.stop(conn, item.source.digits_or_name, item.destination.digits_or_name, item.at)
+            return _Whereto("keyword", None, None, None)
+        return _Whereto("im", None, account, None)
+
+    def _answer(self, conn: Connection, item: Incoming, code: ShortCode, keyword: Keyword) -> Draft | None:
+        """Confirm a keyword, once, by a free service; STOP is on disk with its confirmation."""
+        reply = None
+        free = next((service.name for service in self._catalogue.services.values() if not service.unit_price_minor), None)
+        if free is not None and keyword in REPLY_TEXTS:
+            submission = Submission(
+                Sender(Front.GATEWAY, None), Address(code.number, 0, 1), item.source, free, REPLY_TEXTS[keyword]
+            )
+            reply = self._drafting.draft(submission, item.reply_id, item.at, item.at_s, link=item.link, reserve=_never)
+        if keyword is Keyword.START:
+            slots.start(conn, item.source.digits_or_name, code.number)
+        if reply is not None and self._accepting.accept_many(conn, [reply])[0] is not None:
+            reply = None
+        if keyword is Keyword.STOP:
+            slots.stop(conn, item.source.digits_or_name, code.number, item.at)
+        return reply
+
+    def _charge(self, conn: Connection, row: Mo, code: ShortCode | None) -> None:
+        """An MO is free, and recorded like anything that could be billed."""
+        service = self._catalogue.services.get(code.service) if code is not None else None
+        event = BillableEvent(
+            row.id,
+            Direction.MO,
+            row.received_at,
+            service.name if service is not None else "",
+            FeeClass.FREE,
+            Payer.OTHER,
+            None,
+            row.link,
+            code.number if code is not None else row.destination,
+            row.source,
+            row.destination,
+            row.im_account,
+            row.parts,
+            1,
+            0,
+            0,
+            service.currency if service is not None else "CNY",
+            service.tariff_version if service is not None else "",
+            "mo:free",
+        )
+        settled = Settlement(row.id, ChargeState.ZERO_RATED, None, 0, 0, 0, row.id, "DELIVRD", row.received_at, None, None, row.link)
+        book.record_many(conn, [Record(event, settled)], now_us=row.received_at)
+
+
+class _Whereto(NamedTuple):
+    outcome: str
+    partner_id: int | None
+    im_account: int | None
+    keyword: Keyword | None
+
+
+def _accepts(conn: Connection, account: int, peer: str) -> bool:
+    """Whether an account wants to hear a phone: it is a contact, or the account has written to it; never a blocked one."""
+    contact = im_friends.contact(conn, account, peer)
+    if contact is not None:
+        return contact.relation is im_friends.Relation.FRIEND
+    written = select(im_message.c.id).where(im_message.c.account == account, im_message.c.peer == peer, im_message.c.is_outgoing)
+    return im.find_account(conn, account) is not None and conn.execute(written.limit(1)).first() is not None
+
+
+def _target(found: _Whereto) -> str | None:
+    if found.partner_id is not None:
+        return outbox.partner_target(found.partner_id)
+    return outbox.connector_target(CONNECTOR) if found.im_account is not None else None
+
+
+def _never(_link: str, _segments: int) -> bool:
+    return False
+
+
+def _is_among(part: Part, known: Sequence[mo.StoredPart]) -> bool:
+    return any(stored.part.number == part.number and stored.part.body == part.body for stored in known)
+
+
+def _fingerprint(item: Incoming) -> int:
+    digest = hashlib.blake2b(digest_size=8)
+    for field in (item.link, item.source.digits_or_name, item.destination.digits_or_name, str(item.data_coding), str(item.esm_class)):
+        digest.update(field.encode() + b"\0")
+    digest.update(item.body)
+    return int.from_bytes(digest.digest(), "big") >> 1

@@ -1,0 +1,202 @@
+"""The reception: where every front hands in its submissions, and hears what became of them after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from gateway.domain.failure import Kind, Refused, StoreUnavailable
+from gateway.services.catalogue import Catalogue
+from gateway.services.dispatch import Dispatch
+from gateway.services.submit import ENCODING_NAMES, Accepting, Draft, Drafting, Submission
+from gateway.store import partners
+from gateway.store.writer import StoreWriter
+from gateway.world import World
+
+
+class Accepted(NamedTuple):
+    """A message on disk."""
+
+    message_id: int
+    segments: int
+    encoding: str
+    price_minor: int
+    currency: str
+
+
+Answer = Accepted | Refused
+
+
+class Reception:
+    """Drafts submissions, has them written, and gives the committed ones to dispatch."""
+
+    def __init__(
+        self,
+        world: World,
+        writer: StoreWriter,
+        dispatch: Dispatch,
+        catalogue: Catalogue,
+        *,
+        backlog_max: int,
+        accepted: Callable[[int, int], None],
+    ) -> None:
+        self._world = world
+        self._writer = writer
+        self._dispatch = dispatch
+        self.catalogue = catalogue
+        self._drafting = Drafting(catalogue)
+        self._accepting = Accepting(catalogue.revenue_account)
+        self._backlog_max = backlog_max
+        self._accepted = accepted
+        self.queued = 0  # set by the sweep from the table; a bound, not an exact count
+
+    def submit(self, submission: Submission, done: Callable[[Answer], None]) -> None:
+        """Accept one; `done` is called once it is on disk, or refused."""
+        try:
+            draft = self._draft(submission)
+        except Refused as refused:
+            done(refused)
+            return
+
+        def committed(refused: Refused | None, error: BaseException | None) -> None:
+            done(self._committed(draft, refused, error))
+
+        self._writer.put(self._dispatch.accept_bulk, draft, committed)
+
+    async def submit_all(self, submissions: Sequence[Submission | Refused]) -> list[Answer]:
+        """Accept many in one commit, each answered for itself; what was refused before passes through."""
+        answers: list[Answer | None] = [None] * len(submissions)
+        left = len(submissions)
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answered(place: int) -> Callable[[Answer], None]:
+            def done(answer: Answer) -> None:
+                nonlocal left
+                answers[place] = answer
+                left -= 1
+                if left == 0 and not finished.done():
+                    finished.set_result(None)
+
+            return done
+
+        for place, submission in enumerate(submissions):
+            if isinstance(submission, Refused):
+                answered(place)(submission)
+            else:
+                self.submit(submission, answered(place))
+        if submissions:
+            await finished
+        return [answer for answer in answers if answer is not None]
+
+    async def submit_once(
+        self, partner_id: int, key: str, request_hash: str, submissions: Sequence[Submission | Refused], render: Callable[[list[Answer]], str]
+    ) -> tuple[str, bool]:
+        """Accept under an Idempotency-Key: (the answer as rendered, whether it is a repeat).
+
+        The key is kept in the transaction of the messages. Raises Refused (reason `key_reused`) when it came with another request.
+        """
+        drafts = [self._draft_or_refusal(submission) for submission in submissions]
+        own = [draft for draft in drafts if isinstance(draft, Draft)]
+        try:
+            answer, refusals = await self._writer.run(self._accept_once, partner_id, key, request_hash, drafts, render)
+        except BaseException:
+            for draft in own:
+                self._dispatch.abandoned(draft)
+            raise
+        if refusals is None:
+            for draft in own:
+                self._dispatch.abandoned(draft)
+            return answer, True
+        for draft, refused in zip(own, refusals, strict=True):
+            self._committed(draft, refused, None)
+        return answer, False
+
+    def _accept_once(
+        self, conn: Connection, partner_id: int, key: str, request_hash: str, drafts: list[Draft | Refused], render: Callable[[list[Answer]], str]
+    ) -> tuple[str, list[Refused | None] | None]:
+        kept = partners.kept_answer(conn, partner_id, key)
+        if kept is not None:
+            if kept[0] != request_hash:
+                raise Refused("key_reused", "this Idempotency-Key was used with another request", field="Idempotency-Key")
+            return kept[1], None
+        refusals = self._accepting.accept_many(conn, [draft for draft in drafts if isinstance(draft, Draft)])
+        written = iter(refusals)
+        answers = [draft if isinstance(draft, Refused) else next(written) or _accepted_of(draft) for draft in drafts]
+        answer = render(answers)
+        partners.keep_answer(conn, partner_id, key, request_hash, answer, self._world.clock.now_us())
+        return answer, refusals
+
+    def accept_in(self, conn: Connection, draft: Draft) -> None:
+        """Write a draft inside a caller's transaction; raises Refused. The caller then calls `committed` or `abandoned`."""
+        refused = self._accepting.accept_many(conn, [draft])[0]
+        if refused is not None:
+            raise refused
+
+    def draft(self, submission: Submission) -> Draft:
+        """Decide a submission without writing it; raises Refused."""
+        return self._draft(submission)
+
+    def committed(self, draft: Draft) -> Accepted:
+        """A draft written by `accept_in` is on disk."""
+        answer = self._committed(draft, None, None)
+        assert isinstance(answer, Accepted)
+        return answer
+
+    def abandoned(self, draft: Draft) -> None:
+        """A draft was not written after all."""
+        self._dispatch.abandoned(draft)
+
+    def _draft_or_refusal(self, submission: Submission | Refused) -> Draft | Refused:
+        if isinstance(submission, Refused):
+            return submission
+        try:
+            return self._draft(submission)
+        except Refused as refused:
+            return refused
+
+    def _draft(self, submission: Submission) -> Draft:
+        if not self._writer.is_healthy:
+            raise StoreUnavailable
+        if self.queued >= self._backlog_max:
+            raise Refused("backlog_full", "too many messages are waiting; try again later", kind=Kind.THROTTLED)
+        dispatch, clock = self._dispatch, self._world.clock
+        link = dispatch.choose_link()
+        if not link:
+            raise Refused("no_link", "no link is configured, so nothing can be sent")
+        return self._drafting.draft(
+            submission, self._world.next_id(), clock.now_us(), clock.monotonic(), link=link, reserve=dispatch.reserve
+        )
+
+    def _committed(self, draft: Draft, refused: Refused | None, error: BaseException | None) -> Answer:
+        if error is not None or refused is not None:
+            self._dispatch.abandoned(draft)
+            if refused is not None:
+                return refused
+            return error if isinstance(error, Refused) else StoreUnavailable("the message could not be stored; the outcome is unknown")
+        self._dispatch.committed(draft)
+        self._accepted(draft.message.front, len(draft.bodies))
+        return _accepted_of(draft)
+
+
+def _accepted_of(draft: Draft) -> Accepted:
+    message, event = draft.message, draft.event
+    return Accepted(message.id, message.segments, ENCODING_NAMES[message.encoding], event.amount_minor, event.currency)
+
+
+def answer_fields(answer: Accepted) -> dict[str, Any]:
+    """An accepted message as JSON fields; ids are strings, for 63 bits do not survive in every reader."""
+    return {
+        "id": str(answer.message_id),
+        "segments": answer.segments,
+        "encoding": answer.encoding,
+        "price": {"amount_minor": answer.price_minor, "currency": answer.currency},
+    }
+
+
+def dumps(fields: Any) -> str:
+    """Compact JSON."""
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,76 @@
+"""Times of SMPP 3.4 section 7.1.1, "YYMMDDhhmmsstnnp", to and from UTC microseconds.
+
+p is + or - for an absolute time nn quarter hours ahead of or behind UTC, R for a time relative to now. Years are of this
+century. A relative year or month is one of the calendar, clipped to the month's last day.
+"""
+
+from __future__ import annotations
+
+import calendar
+from datetime import UTC, datetime, timedelta
+
+from gateway.smpp.errors import LocalProtocolError, TimeError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LENGTH = 16
+_QUARTERS_MAX = 48
+_DAY_US = 86_400_000_000
+_RELATIVE_DAYS_MAX = 31
+
+
+def parse(text: str, now_us: int) -> int | None:
+    """The moment in UTC microseconds, None for the empty string; raises TimeError."""
+    if not text:
+        return None
+    if len(text) != _LENGTH or not text.isascii() or not text[:15].isdigit():
+        raise TimeError("not 15 digits and a sign")
+    try:
+        moment = _relative(text, now_us) if text[15] == "R" else _absolute(text)
+    except (ValueError, OverflowError):
+        raise TimeError("no such date or time of day") from None
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _numbers(text: str) -> tuple[int, int, int, int, int, int]:
+    year, month, day, hour, minute, second = (int(text[start : start + 2]) for start in range(0, 12, 2))
+    return year, month, day, hour, minute, second
+
+
+def _absolute(text: str) -> datetime:
+    year, month, day, hour, minute, second = _numbers(text)
+    quarters = int(text[13:15])
+    if text[15] not in "+-":
+        raise TimeError("the last character is none of +, - and R")
+    if quarters > _QUARTERS_MAX:
+        raise TimeError("more than 48 quarter hours from UTC")
+    local = datetime(2000 + year, month, day, hour, minute, second, int(text[12]) * 100_000, tzinfo=UTC)
+    offset = timedelta(minutes=15 * quarters)
+    return local - offset if text[15] == "+" else local + offset
+
+
+def _relative(text: str, now_us: int) -> datetime:
+    years, months, days, hours, minutes, seconds = _numbers(text)
+    now = _EPOCH + timedelta(microseconds=now_us)
+    month_index = now.year * 12 + now.month - 1 + 12 * years + months
+    year, month = month_index // 12, month_index % 12 + 1
+    day = min(now.day, calendar.monthrange(year, month)[1])
+    return now.replace(year=year, month=month, day=day) + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def format_absolute(moment_us: int) -> str:
+    """A moment of this century in UTC, cut to a tenth of a second."""
+    moment = _EPOCH + timedelta(microseconds=moment_us)
+    if not 2000 <= moment.year <= 2099:
+        raise LocalProtocolError("SMPP has two digits for the year")
+    return f"{moment:%y%m%d%H%M%S}{moment.microsecond // 100_000}00+"
+
+
+def format_relative(duration_us: int) -> str:
+    """A duration of at most 31 days, cut to seconds."""
+    if not 0 <= duration_us <= _RELATIVE_DAYS_MAX * _DAY_US:
+        raise LocalProtocolError("a relative time is from 0 to 31 days; write an absolute one")
+    days, rest = divmod(duration_us // 1_000_000, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, seconds = divmod(rest, 60)
+    return f"0000{days:02d}{hours:02d}{minutes:02d}{seconds:02d}000R"

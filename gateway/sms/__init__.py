@@ -1,0 +1,1 @@
+"""Short messages as octets: alphabets, user data headers, splitting and joining; pure, floor 0."""

@@ -1,0 +1,88 @@
+"""Opening the store: engines with the durability we promise, and the schema's version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+
+from gateway.store.errors import NewerStore
+
+BUSY_TIMEOUT_MS = 5_000
+_MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def open_writing(url: str, *, synchronous: str = "FULL", page_cache_kib: int = 65_536) -> Engine:
+    """An engine whose transactions begin at once as writers, and whose commits are on disk when they return."""
+    engine = create_engine(_url(url), pool_size=2, max_overflow=4)
+    if engine.dialect.name == "sqlite":
+        _configure_sqlite(engine, begin="BEGIN IMMEDIATE", synchronous=synchronous, cache_kib=page_cache_kib, read_only=False)
+    return engine
+
+
+def open_reading(url: str) -> Engine:
+    """An engine for reads, which see what is committed and can change nothing."""
+    parsed = _url(url)
+    engine = create_engine(parsed, pool_size=4, max_overflow=4)
+    if engine.dialect.name == "sqlite":
+        _configure_sqlite(engine, begin="BEGIN", synchronous="FULL", cache_kib=16_384, read_only=True)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to this program's version; raises NewerStore when it is already beyond it."""
+    with engine.begin() as conn:
+        script = ScriptDirectory.from_config(_alembic(conn))
+        version = MigrationContext.configure(conn).get_current_revision()
+        if version == script.get_current_head():
+            return
+        if version is not None and version not in {revision.revision for revision in script.walk_revisions()}:
+            raise NewerStore(version)
+        command.upgrade(_alembic(conn), "head")
+
+
+def _alembic(conn: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = conn
+    return config
+
+
+def _url(url: str) -> URL:
+    parsed = make_url(url)
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in {"postgresql", "postgres"} else parsed
+
+
+def _configure_sqlite(engine: Engine, *, begin: str, synchronous: str, cache_kib: int, read_only: bool) -> None:
+    def connected(dbapi_connection: Any, _record: Any) -> None:
+        # Without this pysqlite begins and commits by itself, and RELEASE SAVEPOINT would commit the whole transaction.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        if not read_only:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute(f"PRAGMA cache_size = -{cache_kib}")
+        cursor.execute("PRAGMA wal_autocheckpoint = 4000")
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        cursor.close()
+
+    def began(conn: Connection) -> None:
+        conn.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", began)
+
+
+def greatest_id(engine: Engine) -> int:
+    """The greatest id in the store, so that none is made twice when the clock was set back."""
+    columns = {"message": "id", "mo": "id", "outbox": "id", "charge": "journal_seq", "transfer": "id", "im_message": "id", "parked_receipt": "id"}
+    with engine.connect() as conn:
+        return max(int(conn.exec_driver_sql(f"SELECT max({column}) FROM {table}").scalar() or 0) for table, column in columns.items())

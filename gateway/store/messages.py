@@ -1,0 +1,209 @@
+"""Messages and segments: the rows of MT traffic, many at a time.
+
+Every function runs inside the writer's transaction, or on a reading connection where it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, and_, bindparam, select
+
+from billing import bulk
+from billing.schema import charge
+from gateway.domain.message import FINAL, MESSAGE_MASK, SEGMENTS_MAX, Flight, Message, State
+from gateway.store.schema import attempt, message, segment
+
+_INSERT_MESSAGE = bulk.insert_into(message, *Message._fields)
+_INSERT_SEGMENT = bulk.insert_into(segment, "id", "state", "link", "body", "attempts", "expires_at", "claimed_at")
+_CLAIM = bulk.update_of(segment, "id", "claimed_at", "attempts", guard="segment.state = 0", sets="state = 1, retry_at = NULL")
+_SUBMITTED = bulk.update_of(segment, "id", "smsc_id", "submitted_at", guard="segment.state IN (1, 3)", sets="state = 2, status = 0")
+_SMSC_ID_ONLY = bulk.update_of(segment, "id", "smsc_id", "submitted_at", guard="segment.smsc_id IS NULL")
+_RETRY = bulk.update_of(segment, "id", "status", "retry_at", "is_possible_duplicate", guard="segment.state IN (1, 3)", sets="state = 0")
+_UNKNOWN = bulk.update_of(segment, "id", "error", guard="segment.state = 1", sets="state = 3")
+_END = bulk.update_of(
+    segment,
+    *("id", "state", "done_at", "error"),
+    operands=("status", "smsc_id"),
+    sets="status = COALESCE(v.column5, segment.status), smsc_id = COALESCE(v.column6, segment.smsc_id)",
+    guard=f"segment.state < {FINAL}",
+)
+_INSERT_ATTEMPT = bulk.insert_into(
+    attempt, "segment_id", "number", "link", "claimed_at", "ended_at", "outcome", "status", on_conflict="ON CONFLICT DO NOTHING"
+)
+
+# How many keys one IN list takes: a few statement texts only, each cached by the engine.
+_KEYS_A_QUERY = 500
+
+
+class Ending(NamedTuple):
+    """A segment's final state."""
+
+    flight: Flight
+    state: State
+    done_at: int
+    status: int | None
+    error: str | None
+    smsc_id: str | None = None
+
+
+def insert(conn: Connection, messages: Sequence[Message], segments: Sequence[tuple[Any, ...]]) -> None:
+    """Write accepted messages and their segments: (id, state, link, body, attempts, expires_at, claimed_at)."""
+    bulk.execute(conn, _INSERT_MESSAGE, messages)
+    bulk.execute(conn, _INSERT_SEGMENT, segments)
+
+
+def claim(conn: Connection, claims: Sequence[tuple[int, int, int]]) -> bool:
+    """Take queued segments for sending: (id, claimed_at, attempts); whether every one was still queued."""
+    return bulk.execute(conn, _CLAIM, claims) == len(claims)
+
+
+def queued_among(conn: Connection, segment_ids: Iterable[int]) -> set[int]:
+    """Which of these are queued."""
+    return _with_state(conn, list(segment_ids), (State.ACCEPTED,))
+
+
+def submitting_among(conn: Connection, segment_ids: Iterable[int]) -> set[int]:
+    """Which of these are claimed."""
+    return _with_state(conn, list(segment_ids), (State.SUBMITTING,))
+
+
+def set_submitted(conn: Connection, rows: Sequence[tuple[int, str, int]]) -> None:
+    """Record the SMSC's ids: (segment id, smsc id, submitted_at); a segment whose receipt came first only gets its id."""
+    if bulk.execute(conn, _SUBMITTED, rows) != len(rows):
+        bulk.execute(conn, _SMSC_ID_ONLY, rows)
+
+
+def set_retry(conn: Connection, rows: Sequence[tuple[int, int | None, int, bool]]) -> None:
+    """Put segments back into the queue: (id, command_status, retry_at, is_possible_duplicate)."""
+    bulk.execute(conn, _RETRY, rows)
+
+
+def set_unknown(conn: Connection, rows: Sequence[tuple[int, str]]) -> None:
+    """Mark segments whose outcome nobody knows: (id, why)."""
+    bulk.execute(conn, _UNKNOWN, rows)
+
+
+def record_attempts(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Keep attempts that settled nothing: (segment id, number, link, claimed_at, ended_at, outcome, status)."""
+    if rows:
+        bulk.execute(conn, _INSERT_ATTEMPT, rows)
+
+
+def end(conn: Connection, endings: Sequence[Ending]) -> list[Ending]:
+    """Give segments their final states; those for whom it was new, in order."""
+    rows = [
+        (ending.flight.segment_id, int(ending.state), ending.done_at, ending.error, ending.status, ending.smsc_id) for ending in endings
+    ]
+    ids = [row[0] for row in rows]
+    if len(set(ids)) == len(ids):
+        with conn.begin_nested() as savepoint:
+            if bulk.execute(conn, _END, rows) == len(rows):
+                return list(endings)
+            savepoint.rollback()
+    return [ending for ending, row in zip(endings, rows, strict=True) if bulk.execute(conn, _END, [row]) == 1]
+
+
+def states_of(conn: Connection, message_ids: Iterable[int]) -> dict[int, list[tuple[int, int, str | None, str | None]]]:
+    """Per message its segments' (number, state, smsc id, error), by number."""
+    found: dict[int, list[tuple[int, int, str | None, str | None]]] = {}
+    columns = (segment.c.id, segment.c.state, segment.c.smsc_id, segment.c.error)
+    for message_id in message_ids:
+        query = select(*columns).where(segment.c.id.between(message_id + 1, message_id + SEGMENTS_MAX)).order_by(segment.c.id)
+        found[message_id] = [(row[0] - message_id, row[1], row[2], row[3]) for row in conn.execute(query)]
+    return found
+
+
+_FLIGHT_COLUMNS = (
+    segment.c.id,
+    segment.c.body,
+    segment.c.link,
+    segment.c.attempts,
+    segment.c.is_possible_duplicate,
+    charge.c.wallet,
+    charge.c.amount_minor,
+    segment.c.smsc_id,
+    *(message.c[name] for name in Message._fields),
+)
+_FLIGHTS = select(*_FLIGHT_COLUMNS).select_from(
+    segment.join(message, message.c.id == segment.c.id.op("&")(MESSAGE_MASK)).join(charge, charge.c.id == message.c.id)
+)
+_BY_SMSC_ID = _FLIGHTS.where(segment.c.state.in_([1, 2, 3]), segment.c.smsc_id.in_(bindparam("smsc_ids", expanding=True)))
+_QUEUE = (
+    _FLIGHTS.add_columns(segment.c.retry_at)
+    .where(segment.c.state == 0, segment.c.link == bindparam("link"), segment.c.id > bindparam("after"))
+    .order_by(segment.c.id)
+    .limit(bindparam("limit"))
+)
+_BY_STATE = _FLIGHTS.where(segment.c.state == bindparam("state")).order_by(segment.c.id).limit(bindparam("limit"))
+_OVERDUE = _FLIGHTS.where(segment.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def find_by_smsc_ids(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Flight]:
+    """The live segments that these (link, smsc id) name; the newest where an SMSC used an id again."""
+    wanted = set(keys)
+    found: dict[tuple[str, str], Flight] = {}
+    ids = sorted({smsc_id for _, smsc_id in keys})
+    for start in range(0, len(ids), _KEYS_A_QUERY):
+        for row in conn.execute(_BY_SMSC_ID, {"smsc_ids": ids[start : start + _KEYS_A_QUERY]}):
+            flight, key = _flight(row), (row[2], row[7])
+            if key in wanted and (key not in found or found[key].segment_id < flight.segment_id):
+                found[key] = flight
+    return found
+
+
+def find_unanswered(conn: Connection, link: str, source: str, destination: str) -> list[tuple[Flight, State]]:
+    """Segments on this link between these addresses that were sent and have no SMSC id: a receipt may be theirs. At most two."""
+    query = _FLIGHTS.add_columns(segment.c.state).where(
+        and_(segment.c.state.in_([1, 3]), segment.c.smsc_id.is_(None), segment.c.link == link),
+        message.c.source == source,
+        message.c.destination == destination,
+    )
+    return [(_flight(row), State(row[-1])) for row in conn.execute(query.limit(2))]
+
+
+def queue_page(conn: Connection, link: str, after: int, limit: int) -> list[tuple[Flight, int | None]]:
+    """For reading: the next queued segments of a link in order, each with its retry_at."""
+    rows = conn.execute(_QUEUE, {"link": link, "after": after, "limit": limit})
+    return [(_flight(row), row[-1]) for row in rows]
+
+
+def in_state(conn: Connection, state: State, limit: int) -> list[Flight]:
+    """For reading: live segments in one state, oldest first."""
+    return [_flight(row) for row in conn.execute(_BY_STATE, {"state": int(state), "limit": limit})]
+
+
+def overdue(conn: Connection, before: int, grace_us: int, limit: int) -> list[Flight]:
+    """For reading: segments past their validity; submitted ones only after the grace, for their receipt may be on its way."""
+    queued = select(segment.c.id).where(segment.c.state == 0, segment.c.expires_at <= before).limit(limit)
+    in_flight = select(segment.c.id).where(segment.c.state.in_([1, 2, 3]), segment.c.expires_at <= before - grace_us).limit(limit)
+    ids = [row[0] for row in conn.execute(queued)] + [row[0] for row in conn.execute(in_flight)]
+    return [_flight(row) for row in conn.execute(_OVERDUE, {"ids": ids[:limit]})] if ids else []
+
+
+def count_queued(conn: Connection) -> int:
+    """For reading: segments waiting for a link."""
+    return int(conn.exec_driver_sql("SELECT count(*) FROM segment WHERE state = 0").scalar_one())
+
+
+def _flight(row: Row[Any]) -> Flight:
+    segment_id, body, link, attempts, is_possible_duplicate, wallet, held_minor, _smsc_id, *rest = tuple(row)
+    return Flight(
+        segment_id,
+        Message(*rest[: len(Message._fields)]),
+        bytes(body),
+        link,
+        attempts=attempts,
+        is_possible_duplicate=bool(is_possible_duplicate),
+        wallet=wallet,
+        held_minor=held_minor,
+    )
+
+
+def _with_state(conn: Connection, ids: list[int], states: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for start in range(0, len(ids), _KEYS_A_QUERY):
+        query = select(segment.c.id).where(segment.c.id.in_(ids[start : start + _KEYS_A_QUERY]), segment.c.state.in_(states))
+        found.update(row[0] for row in conn.execute(query))
+    return found

@@ -1,0 +1,109 @@
+"""The outbox: what is to be handed to partners and connectors, kept until they have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from billing import bulk
+from gateway.domain.message import MESSAGE_MASK, SEGMENTS_MAX, Message
+from gateway.store.mo import Mo, by_ids
+from gateway.store.schema import message, outbox, segment
+
+KIND_RECEIPT = 1
+KIND_MO = 2
+KIND_CHAT = 3
+KIND_STATUS = 4
+
+
+class Entry(NamedTuple):
+    """One thing to hand over; the fields are the row's."""
+
+    id: int
+    target: str
+    kind: int
+    message_id: int
+    state: int
+
+
+_INSERT = bulk.insert_into(outbox, *Entry._fields)
+_DONE = bulk.update_of(outbox, "id", "done_at", "outcome", guard="outbox.done_at IS NULL")
+
+
+def partner_target(partner_id: int) -> str:
+    """The target of what goes to a partner's binds."""
+    return f"partner:{partner_id}"
+
+
+def connector_target(name: str) -> str:
+    """The target of what goes to a connector."""
+    return f"connector:{name}"
+
+
+def insert(conn: Connection, entries: Sequence[Entry]) -> None:
+    """Write what is to be handed over."""
+    if entries:
+        bulk.execute(conn, _INSERT, entries)
+
+
+def set_done(conn: Connection, rows: Sequence[tuple[int, int, int]]) -> list[None]:
+    """Mark as handed over: (id, done_at, outcome); a repeat changes nothing."""
+    bulk.execute(conn, _DONE, rows)
+    return [None] * len(rows)
+
+
+def page(conn: Connection, target: str, after: int, limit: int) -> list[Entry]:
+    """For reading: what waits for a target, in order."""
+    columns = [outbox.c[name] for name in Entry._fields]
+    query = select(*columns).where(outbox.c.target == target, outbox.c.done_at.is_(None), outbox.c.id > after).order_by(outbox.c.id).limit(limit)
+    return [_entry(row) for row in conn.execute(query)]
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(*row)
+
+
+class Handover(NamedTuple):
+    """An outbox row with all that its edge needs to say it."""
+
+    entry: Entry
+    message: Message | None  # a receipt or a chat status
+    mo: Mo | None  # an MO or a chat message
+    error: str | None
+    done_at: int
+
+
+def load(conn: Connection, target: str, after: int, limit: int) -> list[Handover]:
+    """For reading: what waits for a target, in order, with its facts."""
+    entries = page(conn, target, after, limit)
+    about_mo = [entry.message_id for entry in entries if entry.kind in (KIND_MO, KIND_CHAT)]
+    about_mt = [entry.message_id for entry in entries if entry.kind in (KIND_RECEIPT, KIND_STATUS)]
+    mos = by_ids(conn, about_mo) if about_mo else {}
+    messages = _messages(conn, about_mt) if about_mt else {}
+    ends = _ends(conn, about_mt) if about_mt else {}
+    loaded = []
+    for entry in entries:
+        error, done_at = ends.get(entry.message_id, (None, 0))
+        handover = Handover(entry, messages.get(entry.message_id), mos.get(entry.message_id), error, done_at)
+        if handover.message is not None or handover.mo is not None:
+            loaded.append(handover)
+    return loaded
+
+
+def _messages(conn: Connection, ids: list[int]) -> dict[int, Message]:
+    query = select(*(message.c[name] for name in Message._fields)).where(message.c.id.in_(ids))
+    return {row[0]: Message(*row) for row in conn.execute(query)}
+
+
+def _ends(conn: Connection, message_ids: list[int]) -> dict[int, tuple[str | None, int]]:
+    """Per message the error of its worst segment and when its last one ended."""
+    ends: dict[int, tuple[str | None, int]] = {}
+    columns = (segment.c.id, segment.c.error, segment.c.done_at)
+    for message_id in message_ids:
+        query = select(*columns).where(segment.c.id.between(message_id + 1, message_id + SEGMENTS_MAX))
+        for segment_id, error, done_at in conn.execute(query):
+            known_error, known_at = ends.get(segment_id & MESSAGE_MASK, (None, 0))
+            ends[message_id] = (known_error or error, max(known_at, done_at or 0))
+    return ends

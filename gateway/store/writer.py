@@ -1,0 +1,357 @@
+"""The one writer: what gathers while a commit is under way shares the next one.
+
+Bulk operations get all the items that gathered for them in one call; single calls run in a savepoint each. Each transaction also
+moves a mark on disk, so that after a commit that failed in the middle (disk full, I/O error) the writer reopens the store, reads
+the mark, and knows whether it happened. Until it can write again it refuses new work at once and keeps what must not be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine, exc
+
+from gateway.domain.failure import StoreUnavailable
+from gateway.world import Clock, Executor
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Done = Callable[[Any, BaseException | None], None]
+
+PROBE_INTERVAL_S = 0.25
+
+
+class Bulk(Generic[Item, Result]):
+    """A bulk operation: `fn(conn, items)` gives one result per item. Lower `rank` runs earlier in a transaction.
+
+    `is_kept`: its items survive a store that cannot be written, in memory, and are tried again; others are refused.
+    """
+
+    __slots__ = ("fn", "is_kept", "rank")
+
+    def __init__(self, fn: Callable[[Connection, Sequence[Item]], Sequence[Result]], *, rank: int, is_kept: bool = False) -> None:
+        self.fn = fn
+        self.rank = rank
+        self.is_kept = is_kept
+
+
+class Group(NamedTuple):
+    """What gathered for one bulk operation."""
+
+    bulk: Bulk[Any, Any]
+    items: list[Any]
+    dones: list[Done]
+
+
+class Call(NamedTuple):
+    """One transaction function of its own."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    done: Done
+
+
+class Batch(NamedTuple):
+    """All that one transaction does."""
+
+    number: int
+    groups: list[Group]
+    calls: list[Call]
+
+
+class Outcome(NamedTuple):
+    """What a committed batch answers: results per group, and per call a result or an exception."""
+
+    groups: list[Sequence[Any]]
+    calls: list[tuple[Any, Exception | None]]
+
+
+class StoreWriter:
+    """Owns the writing connection, which lives on the executor's writer thread."""
+
+    def __init__(self, engine: Engine, executor: Executor, clock: Clock, *, node: int, observe: Callable[[float, int], None], items_max: int = 20_000) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._clock = clock
+        self._node = node
+        self._observe = observe
+        self._items_max = items_max
+        self._groups: dict[Bulk[Any, Any], Group] = {}
+        self._calls: list[Call] = []
+        self._pending = 0
+        self._is_busy = False
+        self._is_scheduled = False
+        self._is_closed = False
+        self._healthy = True
+        self._failure = ""
+        self._number = 0
+        self._connection: Connection | None = None
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the last transaction could be written."""
+        return self._healthy
+
+    @property
+    def failure(self) -> str:
+        """Why not, in the engine's words."""
+        return self._failure
+
+    @property
+    def pending(self) -> int:
+        """Items waiting for their commit to begin."""
+        return self._pending
+
+    async def open(self) -> None:
+        """Open the connection and read the mark; raises what the engine raises."""
+        self._number = await self._on_writer_thread(self._open)
+
+    async def close(self) -> None:
+        """Commit what is pending, then close."""
+        self._is_closed = True
+        if self._healthy:
+            await self._idle.wait()
+        await self._on_writer_thread(self._disconnect)
+
+    def put(self, bulk: Bulk[Item, Result], item: Item, done: Callable[[Result | None, BaseException | None], None]) -> None:
+        """Queue one item; `done(result, error)` is called on the loop once its transaction is on disk, or has failed."""
+        if (not self._healthy or self._pending >= self._items_max) and not bulk.is_kept:
+            asyncio.get_running_loop().call_soon(done, None, StoreUnavailable())
+            return
+        group = self._groups.get(bulk)
+        if group is None:
+            group = self._groups[bulk] = Group(bulk, [], [])
+        group.items.append(item)
+        group.dones.append(done)
+        self._pending += 1
+        self._schedule()
+
+    async def run(self, fn: Callable[..., Result], *args: Any) -> Result:
+        """Run `fn(conn, *args)` in a savepoint of the next transaction and return its result once that is on disk."""
+        if not self._healthy or self._is_closed:
+            raise StoreUnavailable
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._calls.append(Call(fn, args, _resolver(future)))
+        self._pending += 1
+        self._schedule()
+        return await future
+
+    # -- on the loop ------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        self._idle.clear()
+        if not self._is_scheduled and not self._is_busy and self._healthy:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._launch)
+
+    def _launch(self) -> None:
+        self._is_scheduled = False
+        if self._is_busy or not self._healthy:
+            return
+        if not self._groups and not self._calls:
+            self._idle.set()
+            return
+        self._number += 1
+        batch = Batch(self._number, sorted(self._groups.values(), key=_rank), self._calls)
+        self._groups, self._calls, self._pending = {}, [], 0
+        self._is_busy = True
+        begun = self._clock.monotonic()
+
+        def finished(outcome: Outcome | None, error: BaseException | None) -> None:
+            self._observe(self._clock.monotonic() - begun, sum(len(group.items) for group in batch.groups) + len(batch.calls))
+            self._finished(batch, outcome, error)
+
+        self._executor.submit(self._transact, (batch,), finished)
+
+    def _finished(self, batch: Batch, outcome: Outcome | None, error: BaseException | None) -> None:
+        if outcome is not None:
+            self._is_busy = False
+            # What gathered meanwhile is under way before anyone is answered: the disk is never idle while there is work.
+            self._launch()
+            _answer(batch, outcome)
+            return
+        assert error is not None
+        if _is_of_the_store(error):
+            self._suspect(batch, error)
+        else:
+            self._isolate(batch, error)
+
+    def _isolate(self, batch: Batch, error: BaseException) -> None:
+        """One item broke the transaction, which was rolled back: do each alone, so that only the culprit fails."""
+        singles = [
+            Batch(0, [Group(group.bulk, [item], [done])], [])
+            for group in batch.groups
+            for item, done in zip(group.items, group.dones, strict=True)
+        ] + [Batch(0, [], [call]) for call in batch.calls]
+        if len(singles) == 1:
+            self._is_busy = False
+            _refuse(batch, error)
+            self._launch()
+            return
+        left = len(singles)
+
+        def finished_one(single: Batch) -> Callable[[Outcome | None, BaseException | None], None]:
+            def finished(outcome: Outcome | None, single_error: BaseException | None) -> None:
+                nonlocal left
+                left -= 1
+                if outcome is not None:
+                    _answer(single, outcome)
+                else:
+                    assert single_error is not None
+                    _refuse(single, single_error)
+                if left == 0:
+                    self._is_busy = False
+                    self._launch()
+
+            return finished
+
+        for single in singles:
+            self._number += 1
+            numbered = single._replace(number=self._number)
+            self._executor.submit(self._transact, (numbered,), finished_one(numbered))
+
+    def _suspect(self, batch: Batch, error: BaseException) -> None:
+        """The store failed under us: nothing is acknowledged until we know whether this batch happened."""
+        self._healthy = False
+        self._failure = str(getattr(error, "orig", error))
+        for call in self._calls:
+            call.done(None, StoreUnavailable())
+        self._calls = []
+        for bulk in [bulk for bulk in self._groups if not bulk.is_kept]:
+            group = self._groups.pop(bulk)
+            _refuse(Batch(0, [group], []), StoreUnavailable())
+        self._ask_whether(batch)
+
+    def _ask_whether(self, batch: Batch) -> None:
+        def answered(mark: int | None, error: BaseException | None) -> None:
+            if error is not None or mark is None:
+                asyncio.get_running_loop().call_later(PROBE_INTERVAL_S, self._ask_whether, batch)
+            elif mark >= batch.number:
+                self._finish_in_doubt(batch)
+            else:
+                self._give_back(batch)
+                self._probe()
+
+        self._executor.submit(self._open, (), answered)
+
+    def _finish_in_doubt(self, batch: Batch) -> None:
+        # It did commit, but its results went with the error. Whoever waits learns that the outcome is unknown; sweeps and
+        # restarts work from the rows, which are whole.
+        _refuse(batch, StoreUnavailable("the store failed while committing; the outcome is unknown"))
+        self._probe()
+
+    def _give_back(self, batch: Batch) -> None:
+        for group in batch.groups:
+            if group.bulk.is_kept:
+                later = self._groups.get(group.bulk)
+                merged = Group(group.bulk, group.items + (later.items if later else []), group.dones + (later.dones if later else []))
+                self._groups[group.bulk] = merged
+            else:
+                _refuse(Batch(0, [group], []), StoreUnavailable())
+        _refuse(Batch(0, [], batch.calls), StoreUnavailable())
+
+    def _probe(self) -> None:
+        def probed(_outcome: Outcome | None, error: BaseException | None) -> None:
+            if error is not None:
+                asyncio.get_running_loop().call_later(PROBE_INTERVAL_S, self._probe)
+                return
+            self._healthy = True
+            self._failure = ""
+            self._is_busy = False
+            self._pending = sum(len(group.items) for group in self._groups.values())
+            self._launch()
+
+        self._number += 1
+        self._executor.submit(self._reopen_and_transact, (Batch(self._number, [], []),), probed)
+
+    async def _on_writer_thread(self, fn: Callable[..., Result]) -> Result:
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._executor.submit(fn, (), _resolver(future))
+        return await future
+
+    # -- on the writer thread -----------------------------------------------------------------------------------------
+
+    def _open(self) -> int:
+        """(Re)open the connection; the number of the last batch that is on disk."""
+        self._disconnect()
+        conn = self._connection = self._engine.connect()
+        with conn.begin():
+            row = conn.exec_driver_sql(f"SELECT batch FROM writer_mark WHERE node = {self._node}").one_or_none()
+            if row is None:
+                conn.exec_driver_sql(f"INSERT INTO writer_mark (node, batch) VALUES ({self._node}, 0)")
+        return int(row[0]) if row else 0
+
+    def _disconnect(self) -> None:
+        conn, self._connection = self._connection, None
+        if conn is not None:
+            conn.invalidate()
+            conn.close()
+
+    def _reopen_and_transact(self, batch: Batch) -> Outcome:
+        self._open()
+        return self._transact(batch)
+
+    def _transact(self, batch: Batch) -> Outcome:
+        conn = self._connection
+        if conn is None:
+            raise exc.OperationalError("connect", {}, ConnectionError("the store is not open"))
+        with conn.begin():
+            groups = [group.bulk.fn(conn, group.items) for group in batch.groups]
+            calls = [_call(conn, call) for call in batch.calls]
+            conn.exec_driver_sql(f"UPDATE writer_mark SET batch = {batch.number} WHERE node = {self._node}")
+        return Outcome(groups, calls)
+
+
+def _rank(group: Group) -> int:
+    return group.bulk.rank
+
+
+def _call(conn: Connection, call: Call) -> tuple[Any, Exception | None]:
+    savepoint = conn.begin_nested()
+    try:
+        result = call.fn(conn, *call.args)
+    except exc.OperationalError:
+        raise
+    except Exception as error:  # noqa: BLE001 - handed to the caller, who is on another thread
+        savepoint.rollback()
+        return None, error
+    savepoint.commit()
+    return result, None
+
+
+def _answer(batch: Batch, outcome: Outcome) -> None:
+    for group, results in zip(batch.groups, outcome.groups, strict=True):
+        assert len(results) == len(group.items), f"{group.bulk.fn.__name__} gave {len(results)} results for {len(group.items)} items"
+        for done, result in zip(group.dones, results, strict=True):
+            done(result, None)
+    for call, (result, error) in zip(batch.calls, outcome.calls, strict=True):
+        call.done(result, error)
+
+
+def _refuse(batch: Batch, error: BaseException) -> None:
+    for group in batch.groups:
+        for done in group.dones:
+            done(None, error)
+    for call in batch.calls:
+        call.done(None, error)
+
+
+def _is_of_the_store(error: BaseException) -> bool:
+    """Whether the store itself failed (full, read-only, gone), not one of the statements in it."""
+    return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError | exc.ResourceClosedError | OSError)
+
+
+def _resolver(future: asyncio.Future[Any]) -> Done:
+    def resolve(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    return resolve

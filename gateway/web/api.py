@@ -1,0 +1,232 @@
+"""The messages API: POST /v1/messages, GET /v1/messages/{id} and GET /v1/balance.
+
+Thin on purpose: a handler reads, makes one call of a service, and writes what came of it. A message is answered once it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import hdrs, web
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from billing import book
+from billing.event import ChargeState
+from billing.schema import account
+from gateway.domain.address import TON_INTERNATIONAL
+from gateway.domain.failure import Kind, Refused, StoreUnavailable
+from gateway.domain.message import STATE_NAMES, State
+from gateway.services.ports import Reader
+from gateway.services.reception import Accepted, Answer, Reception, answer_fields
+from gateway.services.submit import ENCODING_NAMES, Submission
+from gateway.store import trace
+from gateway.store.trace import Trace
+from gateway.web import problem
+from gateway.web.body import read_body
+from gateway.web.intake import BATCH, Intake, canonical, parse
+from gateway.web.keys import Caller, Keys
+from gateway.web.limits import Limits
+
+JSON = "application/json"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IDEMPOTENCY_KEY_CHARS_MAX = 128
+_MESSAGE_ID_MAX = 2**63 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
+_REPLAYED = {"Idempotent-Replay": "true"}
+
+Found = TypeVar("Found")
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class NothingAccepted(Exception):
+    """Nothing of a request was accepted: it is answered, and its Idempotency-Key stays free for another try."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        super().__init__("nothing was accepted")
+        self.answers = answers
+
+
+class Api:
+    """The handlers."""
+
+    def __init__(self, reception: Reception, reader: Reader, keys: Keys, limits: Limits) -> None:
+        self._reception = reception
+        self._reader = reader
+        self._keys = keys
+        self._limits = limits
+        self._intake = Intake(reception.catalogue, batch_messages_max=limits.batch_messages_max)
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Accept one message, or up to a thousand in one commit."""
+        headers = request.headers
+        authorization = headers.get(hdrs.AUTHORIZATION)
+        caller = self._keys.recall(authorization) or await self._keys.find(authorization)
+        document = parse(await read_body(request, self._limits))
+        batch = self._intake.batch_of(document)
+        key = headers.get(IDEMPOTENCY_KEY)
+        if key is not None:
+            return await self._post_once(caller, _checked_key(key), document, batch)
+        if batch is not None:
+            answers = await self._reception.submit_all([self._intake.submission_or_refusal(caller, message) for message in batch])
+            _refuse_if_later_helps(answers)
+            return web.Response(body=_batch_body(answers), status=202, content_type=JSON)
+        answer = await self._submit(self._intake.submission(caller, document))
+        if isinstance(answer, Refused):
+            raise answer
+        return web.Response(body=_body(answer), status=202, content_type=JSON)
+
+    async def _submit(self, submission: Submission) -> Answer:
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Answer) -> None:
+            # Cancelled when the server stops; the message is on disk all the same.
+            if not answered.done():
+                answered.set_result(answer)
+
+        self._reception.submit(submission, done)
+        return await answered
+
+    async def _post_once(self, caller: Caller, key: str, document: Any, batch: list[Any] | None) -> web.Response:
+        submissions: list[Submission | Refused]
+        if batch is None:
+            submissions = [self._intake.submission(caller, document)]
+        else:
+            submissions = [self._intake.submission_or_refusal(caller, message) for message in batch]
+
+        def render(answers: list[Answer]) -> str:
+            if not any(isinstance(answer, Accepted) for answer in answers):
+                raise NothingAccepted(answers)
+            _refuse_if_later_helps(answers, is_any_enough=True)
+            return (_body(answers[0]) if batch is None else _batch_body(answers)).decode()  # type: ignore[arg-type]  # accepted, by the line above
+
+        request_hash = hashlib.sha256(canonical(document)).hexdigest()
+        try:
+            body, is_repeat = await self._reception.submit_once(caller.partner.id, key, request_hash, submissions, render)
+        except NothingAccepted as refused:
+            return _refusals(refused.answers, is_batch=batch is not None)
+        return web.Response(body=body.encode(), status=202, content_type=JSON, headers=_REPLAYED if is_repeat else None)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """One message with its history; only the partner who sent it sees it."""
+        caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
+        typed = request.match_info["id"]
+        message_id = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 19 else 0
+        life = await self._read(trace.read, message_id) if 0 < message_id <= _MESSAGE_ID_MAX else None
+        if life is None or life.message.partner_id != caller.partner.id:
+            raise Refused("not_found", "there is no such message of yours", field="id")
+        return web.Response(body=orjson.dumps(life_fields(life)), content_type=JSON, headers=_NO_STORE)
+
+    async def balance(self, request: web.Request) -> web.Response:
+        """The caller's wallet."""
+        caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
+        return web.Response(body=orjson.dumps(await self._read(_wallet, caller.partner.wallet)), content_type=JSON, headers=_NO_STORE)
+
+    async def _read(self, fn: Callable[..., Found], *args: Any) -> Found:
+        try:
+            return await self._reader.read(fn, *args)
+        except (SQLAlchemyError, OSError):
+            raise StoreUnavailable("the store cannot be read at the moment; try again later") from None
+
+
+def _checked_key(key: str) -> str:
+    if not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARS_MAX or not key.isascii() or not key.isprintable():
+        reason = f"must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters"
+        raise Refused("bad_field", reason, field=IDEMPOTENCY_KEY)
+    return key
+
+
+def _body(answer: Accepted) -> bytes:
+    return orjson.dumps(answer_fields(answer))
+
+
+def _batch_body(answers: Sequence[Answer]) -> bytes:
+    return orjson.dumps(
+        {
+            BATCH: [
+                {"error": problem.fields_of(answer, f"{BATCH}[{place}]")} if isinstance(answer, Refused) else answer_fields(answer)
+                for place, answer in enumerate(answers)
+            ]
+        }
+    )
+
+
+def _refuse_if_later_helps(answers: Sequence[Answer], *, is_any_enough: bool = False) -> None:
+    """Refuse a batch as a whole when the same again may be accepted later: nothing of it was (or, under a key, will be) stored."""
+    passing = [answer for answer in answers if isinstance(answer, Refused) and answer.kind is not Kind.PERMANENT]
+    if passing and (is_any_enough or len(passing) == len(answers)):
+        raise passing[0]
+
+
+def _refusals(answers: Sequence[Answer], *, is_batch: bool) -> web.Response:
+    if not is_batch:
+        assert isinstance(answers[0], Refused)
+        return problem.response(answers[0])
+    _refuse_if_later_helps(answers, is_any_enough=True)
+    return web.Response(body=_batch_body(answers), status=202, content_type=JSON)
+
+
+def _wallet(conn: Connection, wallet: int) -> dict[str, Any]:
+    currency = conn.execute(select(account.c.currency).where(account.c.id == wallet)).scalar_one()
+    posted, held, available = book.balance(conn, wallet)
+    return {"available_minor": available, "held_minor": held, "posted_minor": posted, "currency": currency}
+
+
+# -- a message's life as JSON -----------------------------------------------------------------------------------------------
+
+
+def life_fields(life: Trace) -> dict[str, Any]:
+    """All there is to see of a message, its text apart."""
+    message, charge = life.message, life.charge
+    return {
+        "id": str(message.id),
+        "state": STATE_NAMES[life.state],
+        "from": _shown(message.source, message.source_ton),
+        "to": _shown(message.destination, message.destination_ton),
+        "service": message.service,
+        "reference": message.reference,
+        "segments": message.segments,
+        "encoding": ENCODING_NAMES[message.encoding],
+        "accepted_at": rfc3339(message.accepted_at),
+        "expires_at": rfc3339(message.expires_at),
+        "possible_duplicate": any(part["is_possible_duplicate"] for part in life.parts),
+        "parts": [_part_fields(part, part["id"] - message.id) for part in life.parts],
+        "charge": None
+        if charge is None
+        else {
+            "state": ChargeState(charge["state"]).name.lower(),
+            "amount_minor": charge["amount_minor"],
+            "currency": charge["currency"],
+        },
+        "history": [{"at": rfc3339(step.at), "part": step.part, "event": step.event, "detail": step.detail} for step in life.history],
+    }
+
+
+def _part_fields(part: dict[str, Any], number: int) -> dict[str, Any]:
+    return {
+        "number": number,
+        "state": STATE_NAMES[State(part["state"])],
+        "link": part["link"],
+        "smsc_id": part["smsc_id"],
+        "attempts": part["attempts"],
+        "possible_duplicate": bool(part["is_possible_duplicate"]),
+        "submitted_at": rfc3339(part["submitted_at"]),
+        "done_at": rfc3339(part["done_at"]),
+        "command_status": part["status"],
+        "error": part["error"],
+    }
+
+
+def rfc3339(at_us: int | None) -> str | None:
+    """UTC microseconds as RFC 3339."""
+    return None if at_us is None else (_EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _shown(digits: str, ton: int) -> str:
+    return f"+{digits}" if ton == TON_INTERNATIONAL else digits

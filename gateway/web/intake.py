@@ -1,0 +1,275 @@
+"""What a POST of messages must look like: one table of fields, read by the parser and by the OpenAPI document."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.domain import address
+from gateway.domain.address import Address, AddressError
+from gateway.domain.failure import Refused
+from gateway.services.catalogue import Catalogue
+from gateway.services.submit import Submission
+from gateway.web.keys import Caller
+
+TEXT_CHARS_MAX = 40_000  # more than 255 parts can carry
+SENDER_OCTETS_MAX = 21
+BATCH = "messages"
+_SENDERS_KEPT_MAX = 10_000
+_NAME_CHARS_MAX = 40
+
+
+class Field(NamedTuple):
+    """One member of a message: its type, and the least and most of its length or value."""
+
+    name: str
+    type: type
+    least: int
+    most: int
+    description: str
+    is_required: bool = False
+
+
+FIELDS = (
+    Field("to", str, 1, address.TYPED_CHARS_MAX, "Phone number in international form, such as +8613900000001", True),
+    Field("text", str, 1, TEXT_CHARS_MAX, "What the phone shows; a text that needs too many parts is refused, never cut", True),
+    Field("from", str, 1, SENDER_OCTETS_MAX, "Short code with or without extension, phone number, or name; left out: the first short code"),
+    Field("service", str, 1, 32, "What the message is sold as; left out: the first service"),
+    Field("reference", str, 1, 64, "Your own reference, kept with the message"),
+    Field("validity_s", int, 1, 5_443_200, "Seconds in which delivery is tried; the service's own limit holds beside it"),
+    Field("priority", int, 0, 3, "SMPP priority_flag"),
+)
+_BY_NAME = {field.name: field for field in FIELDS}
+
+
+class Intake:
+    """Turns JSON into submissions; everything wrong is a Refused that names the field."""
+
+    def __init__(self, catalogue: Catalogue, *, batch_messages_max: int) -> None:
+        self._catalogue = catalogue
+        self._batch_messages_max = batch_messages_max
+        self._senders: dict[tuple[str, str], Address] = {}
+
+    def batch_of(self, document: Any) -> list[Any] | None:
+        """The messages of a batch, None when the document is one message."""
+        if document.__class__ is dict:
+            if BATCH not in document:
+                return None
+            if len(document) > 1:
+                raise _unknown(next(name for name in document if name != BATCH), (BATCH,))
+            document = document[BATCH]
+        if document.__class__ is not list:
+            raise Refused("bad_field", "must be a list of messages", field=BATCH)
+        if not 1 <= len(document) <= self._batch_messages_max:
+            raise Refused("bad_field", f"{len(document)} messages; a batch has 1 to {self._batch_messages_max}", field=BATCH)
+        return document  # type: ignore[no-any-return]  # a list, by the line above
+
+    def submission_or_refusal(self, caller: Caller, message: Any) -> Submission | Refused:
+        """One message of a batch, which is answered for itself."""
+        try:
+            return self.submission(caller, message)
+        except Refused as refused:
+            return refused
+
+    def submission(self, caller: Caller, message: Any) -> Submission:
+        """One message."""
+        if message.__class__ is not dict:
+            raise Refused("bad_field", "must be an object with to and text")
+        for name, value in message.items():
+            field = _BY_NAME.get(name)
+            if field is None:
+                raise _unknown(name, tuple(_BY_NAME))
+            if value.__class__ is not field.type or not field.least <= (len(value) if field.type is str else value) <= field.most:
+                raise _misfit(field, value)
+            if field.type is str and "\0" in value:
+                raise Refused("bad_field", "holds U+0000, which no phone can be sent", field=name)
+        if "to" not in message or "text" not in message:
+            raise Refused("bad_field", "is required", field="text" if "to" in message else "to")
+        get = message.get
+        validity_s = get("validity_s")
+        return Submission(
+            caller.sender,
+            self._sender(get("from", ""), caller.partner.name),
+            _destination(message["to"]),
+            get("service", ""),
+            message["text"],
+            priority=get("priority", 0),
+            validity_us=None if validity_s is None else validity_s * 1_000_000,
+            reference=get("reference"),
+        )
+
+    def _sender(self, typed: str, partner: str) -> Address:
+        key = (typed, partner)
+        known = self._senders.get(key)
+        if known is not None:
+            return known
+        typed = typed or self._catalogue.default_short_code
+        if not typed:
+            raise Refused("bad_address", "is required here, for no short code is configured", field="from")
+        if len(typed.encode()) > SENDER_OCTETS_MAX:
+            raise Refused("bad_address", f"longer than {SENDER_OCTETS_MAX} octets", field="from")
+        try:
+            found = address.sender(typed)
+        except AddressError as error:
+            raise Refused("bad_address", f"is not a usable sender: {error.reason}", field="from") from None
+        self._refuse_foreign(found.digits_or_name, partner)
+        self._senders[key] = found
+        if len(self._senders) > _SENDERS_KEPT_MAX:
+            del self._senders[next(iter(self._senders))]
+        return found
+
+    def _refuse_foreign(self, digits: str, partner: str) -> None:
+        for code in self._catalogue.short_codes.values():
+            if code.partner and code.partner != partner and digits.startswith(code.number):
+                raise Refused("bad_address", "is a short code of another partner", field="from")
+
+
+def parse(body: bytes) -> Any:
+    """The JSON document of a body: strict UTF-8, no NaN, no name twice in an object, limited depth."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _fault(body, error) from None
+    if body.count(b'"') != _quotes(document):
+        _refuse_repeated_names(body)
+    return document
+
+
+def canonical(document: Any) -> bytes:
+    """The same bytes for the same document, however it was spaced and ordered."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+
+def _destination(typed: str) -> Address:
+    try:
+        return address.msisdn(typed)
+    except AddressError as error:
+        raise Refused("bad_address", f"is no phone number in international form: {error.reason}", field="to") from None
+
+
+def _misfit(field: Field, value: Any) -> Refused:
+    if value.__class__ is not field.type:
+        kind = "a string" if field.type is str else "an integer"
+        return Refused("bad_field", f"must be {kind}, not {_json_type(value)}", field=field.name)
+    if field.name == "text" and value:
+        return Refused("too_long", f"the text has {len(value)} characters, at most {field.most} are looked at", field="text")
+    bounds = f"{field.least} to {field.most}"
+    return Refused("bad_field", f"must have {bounds} characters" if field.type is str else f"must be {bounds}", field=field.name)
+
+
+def _json_type(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "a list"}
+    return names.get(value.__class__, "an object")
+
+
+def _unknown(name: str, known: Sequence[str]) -> Refused:
+    close = difflib.get_close_matches(name[:_NAME_CHARS_MAX].lower(), known, n=1)
+    advice = f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}"
+    return Refused("unknown_field", f"is not known here; {advice}", field=_shown(name))
+
+
+# -- what orjson takes or refuses without saying enough ---------------------------------------------------------------------
+
+
+def _quotes(document: Any) -> int:
+    """The quotation marks of a document's names and strings, escaped ones apart; -1 when it is deeper than any of ours."""
+    messages = document
+    total = 0
+    if document.__class__ is dict:
+        inner = document.get(BATCH)
+        if inner.__class__ is not list:
+            messages = [document]
+        else:
+            messages, total = inner, 2
+    if messages.__class__ is not list:
+        return -1
+    for message in messages:
+        if message.__class__ is not dict:
+            return -1
+        total += 2 * len(message)
+        for value in message.values():
+            if value.__class__ is str:
+                total += 2
+    return total
+
+
+def _refuse_repeated_names(body: bytes) -> None:
+    """orjson keeps the last of two members with one name; whoever checked the first would have checked another message.
+
+    A body with no more quotation marks than its document accounts for has no such members, so this runs for few.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        seen = set()
+        for name, _value in pairs:
+            if name in seen:
+                raise Refused("bad_field", "stands twice in one object", field=_shown(name))
+            seen.add(name)
+
+    try:
+        json.loads(body, object_pairs_hook=unique)
+    except (RecursionError, ValueError):
+        raise Refused("bad_json", "the JSON is nested too deeply, or holds a number too long") from None
+
+
+def _fault(body: bytes, error: orjson.JSONDecodeError) -> Refused:
+    """Why the body was refused, with the field at fault where the standard library, which takes more, can still read it."""
+    try:
+        lenient = json.loads(body)
+    except (RecursionError, ValueError):
+        return Refused("bad_json", f"the body is no JSON: {str(error)[:100]}")
+    for path, value in _leaves(lenient):
+        if value.__class__ is float and not math.isfinite(value):
+            return Refused("bad_field", "is not a finite number, which JSON has no way to write", field=path)
+        if value.__class__ is str and not _is_encodable(value):
+            return Refused("bad_field", "holds half of a surrogate pair", field=path)
+    return Refused("bad_json", f"the body is no strict JSON: {str(error)[:100]}")
+
+
+def _leaves(document: Any) -> Iterator[tuple[str, Any]]:
+    """Every name and every plain value with its path; one iterator a level, so that a hostile document costs no more than it is."""
+    levels = [iter([("", document)])]
+    while levels:
+        path, value = next(levels[-1], _END)
+        if path is None:
+            levels.pop()
+        elif value.__class__ is dict:
+            levels.append(_members(path, value))
+        elif value.__class__ is list:
+            levels.append(_elements(path or BATCH, value))
+        else:
+            yield path, value
+
+
+_END: tuple[Any, Any] = (None, None)
+
+
+def _members(path: str, value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        here = f"{path}.{_shown(name)}" if path else _shown(name)
+        yield here, name
+        yield here, inner
+
+
+def _elements(path: str, value: list[Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"{path}[{place}]", inner) for place, inner in enumerate(value))
+
+
+def _shown(name: str) -> str:
+    """A name that came from outside, fit to be answered."""
+    return name[:_NAME_CHARS_MAX].encode("ascii", "backslashreplace").decode()
+
+
+def _is_encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

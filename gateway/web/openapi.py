@@ -1,0 +1,277 @@
+"""The OpenAPI 3.1 document, made from the tables that serve: the operations that are routed, and the fields that are parsed.
+
+The answers are pydantic models, which the tests hold every answer against.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from billing.event import ChargeState
+from gateway.domain.message import STATE_NAMES
+from gateway.services.submit import ENCODING_NAMES
+from gateway.web import intake, problem
+from gateway.web.limits import Limits
+
+StateName = Literal["accepted", "submitting", "submitted", "unknown", "delivered", "failed", "expired"]
+EncodingName = Literal["gsm7", "ucs2", "binary"]
+ChargeStateName = Literal["held", "captured", "released", "expired", "zero_rated"]
+assert set(StateName.__args__) == set(STATE_NAMES.values())  # type: ignore[attr-defined]  # what Literal keeps its values in
+assert set(EncodingName.__args__) == set(ENCODING_NAMES.values())  # type: ignore[attr-defined]  # as above
+assert set(ChargeStateName.__args__) == {state.name.lower() for state in ChargeState}  # type: ignore[attr-defined]  # as above
+
+
+class Answer(BaseModel):
+    """What every answer holds to: exactly these members."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Price(Answer):
+    """What was held for the message; charged when it is delivered."""
+
+    amount_minor: int = Field(description="In minor units")
+    currency: str
+
+
+class Accepted(Answer):
+    """A message that is on disk."""
+
+    id: str = Field(pattern="^[0-9]+$", description="63 bits, as a string")
+    segments: int = Field(ge=1, le=255)
+    encoding: EncodingName
+    price: Price
+
+
+class Problem(Answer):
+    """RFC 9457, with the field at fault and a stable word for the reason."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str = Field(description="Empty when no single field is at fault")
+    reason: str
+
+
+class RefusedMessage(Answer):
+    """A message of a batch that was not accepted."""
+
+    error: Problem
+
+
+class AcceptedBatch(Answer):
+    """The messages of a batch, each answered for itself, in order."""
+
+    messages: list[Accepted | RefusedMessage]
+
+
+class Part(Answer):
+    """One SMS of a message."""
+
+    number: int
+    state: StateName
+    link: str
+    smsc_id: str | None
+    attempts: int
+    possible_duplicate: bool
+    submitted_at: str | None
+    done_at: str | None
+    command_status: int | None
+    error: str | None
+
+
+class Charge(Answer):
+    """Where the money is."""
+
+    state: ChargeStateName
+    amount_minor: int
+    currency: str
+
+
+class Step(Answer):
+    """One thing that happened; part 0 is the whole message."""
+
+    at: str
+    part: int
+    event: str
+    detail: str
+
+
+class Message(Answer):
+    """A message's life; its text is not shown."""
+
+    id: str
+    state: StateName
+    from_: str = Field(alias="from")
+    to: str
+    service: str
+    reference: str | None
+    segments: int
+    encoding: EncodingName
+    accepted_at: str = Field(description="RFC 3339, UTC")
+    expires_at: str
+    possible_duplicate: bool
+    parts: list[Part]
+    charge: Charge | None
+    history: list[Step]
+
+
+class Wallet(Answer):
+    """A partner's credit, in minor units."""
+
+    available_minor: int
+    held_minor: int
+    posted_minor: int
+    currency: str
+
+
+class ReadinessCheck(Answer):
+    """One thing looked at; what is not required does not make us unready."""
+
+    ok: bool
+    required: bool
+    detail: str
+
+
+class Readiness(Answer):
+    """Whether work may be sent here."""
+
+    ready: bool
+    checks: dict[str, ReadinessCheck]
+
+
+class Liveness(Answer):
+    """The process answers."""
+
+    alive: bool
+
+
+class Operation(NamedTuple):
+    """One route: its answers by status, a model or a media type, and the refusals it can give."""
+
+    method: str
+    path: str
+    id: str
+    summary: str
+    answers: dict[int, tuple[type[Answer], ...] | str]
+    refusals: tuple[int, ...] = ()
+    is_public: bool = False
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/v1/messages",
+        "post_messages",
+        "Accept one message, or a batch in one commit; answered once it is on disk",
+        {202: (Accepted, AcceptedBatch)},
+        (400, 401, 402, 403, 408, 409, 413, 415, 422, 429, 503),
+    ),
+    Operation("GET", "/v1/messages/{id}", "get_message", "A message of yours with its history", {200: (Message,)}, (401, 404, 503)),
+    Operation("GET", "/v1/balance", "get_balance", "Your wallet", {200: (Wallet,)}, (401, 503)),
+    Operation("GET", "/v1/openapi.json", "get_openapi", "This document", {200: "application/json"}, is_public=True),
+    Operation("GET", "/healthz", "get_healthz", "Whether the process answers", {200: (Liveness,)}, is_public=True),
+    Operation("GET", "/readyz", "get_readyz", "Whether work may be sent here", {200: (Readiness,), 503: (Readiness,)}, is_public=True),
+    Operation("GET", "/metrics", "get_metrics", "Prometheus metrics", {200: "text/plain"}, (404,), is_public=True),
+)
+_TITLES = {status.value: status.phrase for status in {*problem.STATUS_BY_REASON.values(), *problem.STATUS_BY_KIND.values()}}
+
+
+def document(limits: Limits) -> bytes:
+    """The whole document as JSON."""
+    models = {model for operation in OPERATIONS for answer in operation.answers.values() if not isinstance(answer, str) for model in answer}
+    ordered = sorted({*models, Problem}, key=lambda model: model.__name__)
+    _, schemas = models_json_schema([(model, "serialization") for model in ordered], ref_template="#/components/schemas/{model}")
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, limits.batch_messages_max)
+    return orjson.dumps(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Bellhop", "version": "1", "description": "Send messages to phones, and see what became of them."},
+            "servers": [{"url": "/"}],
+            "paths": paths,
+            "components": {
+                "schemas": {"Submission": _submission(), "SubmissionBatch": _batch(limits.batch_messages_max), **schemas["$defs"]},
+                "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "Your API key"}},
+            },
+            "security": [{"key": []}],
+        }
+    )
+
+
+def _operation(operation: Operation, messages_max: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"operationId": operation.id, "summary": operation.summary, "responses": _responses(operation)}
+    if operation.is_public:
+        found["security"] = []
+    if operation.method == "POST":
+        alternatives = [_ref("Submission"), _ref("SubmissionBatch"), {"type": "array", "maxItems": messages_max, **_batch_items()}]
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"anyOf": alternatives}}}}
+        found["parameters"] = [_IDEMPOTENCY_KEY]
+    if "{id}" in operation.path:
+        # Any text is answered, with 404 when it is no message's id.
+        found["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
+    return found
+
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body is accepted once, and answered the same again (Idempotent-Replay: true)",
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
+}
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status, answer in operation.answers.items():
+        found[str(status)] = {"description": operation.summary, "content": _content(answer)}
+    for status in operation.refusals:
+        response: dict[str, Any] = {"description": _TITLES[status], "content": {problem.MEDIA_TYPE: {"schema": _ref("Problem")}}}
+        if status in (429, 503):
+            response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+        found[str(status)] = response
+    return found
+
+
+def _content(answer: tuple[type[Answer], ...] | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {answer: {"schema": {"type": "object" if answer == "application/json" else "string"}}}
+    references = [_ref(model.__name__) for model in answer]
+    return {"application/json": {"schema": references[0] if len(references) == 1 else {"anyOf": references}}}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _submission() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "One message",
+        "properties": {field.name: _field(field) for field in intake.FIELDS},
+        "required": [field.name for field in intake.FIELDS if field.is_required],
+        "additionalProperties": False,
+    }
+
+
+def _field(field: intake.Field) -> dict[str, Any]:
+    if field.type is int:
+        return {"type": "integer", "minimum": field.least, "maximum": field.most, "description": field.description}
+    return {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
+
+
+def _batch_items() -> dict[str, Any]:
+    # Each is answered for itself, whatever it is: a list with a bad message in it is a good request.
+    return {"items": _ref("Submission"), "minItems": 1}
+
+
+def _batch(messages_max: int) -> dict[str, Any]:
+    messages = {"type": "array", "maxItems": messages_max, **_batch_items()}
+    return {"type": "object", "properties": {intake.BATCH: messages}, "required": [intake.BATCH], "additionalProperties": False}

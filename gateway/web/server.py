@@ -1,0 +1,145 @@
+"""The HTTP server: routes on an aiohttp application, served through a World's network."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from gateway.domain.failure import Refused
+from gateway.services.ports import Reader
+from gateway.services.reception import Reception
+from gateway.web import problem
+from gateway.web.api import Api
+from gateway.web.keys import Keys
+from gateway.web.limits import Door, Limits
+from gateway.web.openapi import OPERATIONS, document
+from gateway.web.ops import Check, Ops
+from gateway.world import Listener, World
+
+SHUTDOWN_S_MAX = 5.0
+# Of a body that nobody wants, so much time is spent on reading it, for a client that only reads its answer after writing all.
+LINGER_S = 2.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# (route, status, seconds) of each request answered
+Observe = Callable[[str, int, float], None]
+
+_log = structlog.get_logger("gateway.web")
+
+
+def make_app(
+    world: World,
+    reception: Reception,
+    reader: Reader,
+    *,
+    checks: Callable[[], Sequence[Check]],
+    metrics: Callable[[], bytes] | None,
+    limits: Limits,
+    observe: Observe | None = None,
+    add_pages: Sequence[Callable[[web.Application], None]] = (),
+) -> web.Application:
+    """The application with the API, its description and the health endpoints; each of `add_pages` adds routes of its own."""
+    api = Api(reception, reader, Keys(reader, world.clock), limits)
+    ops = Ops(checks, metrics)
+    description = document(limits)
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=description, content_type="application/json")
+
+    handlers: dict[str, Handler] = {
+        "post_messages": api.post,
+        "get_message": api.get,
+        "get_balance": api.balance,
+        "get_healthz": ops.healthz,
+        "get_readyz": ops.readyz,
+        "get_metrics": ops.metrics,
+        "get_openapi": openapi,
+    }
+    app = web.Application(middlewares=[_boundary(world, observe)], client_max_size=limits.body_bytes_max)
+    for operation in OPERATIONS:
+        app.router.add_route(operation.method, operation.path, handlers.pop(operation.id))
+    assert not handlers, "every handler has its operation in the OpenAPI document"
+    for add in add_pages:
+        add(app)
+    return app
+
+
+def _boundary(world: World, observe: Observe | None) -> Middleware:
+    """The middleware where refusals become answers, and where nothing unexpected gets past."""
+    monotonic = world.clock.monotonic
+
+    @web.middleware
+    async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
+        begun = monotonic()
+        response: web.StreamResponse
+        try:
+            response = await handler(request)
+        except Refused as refused:
+            response = problem.response(refused)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            response = problem.response(problem.of_http_error(error))
+            if hdrs.ALLOW in error.headers:
+                response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        except Exception as error:  # noqa: BLE001 - the last door before the peer: it gets an answer without a traceback, we get the log line
+            incident = str(world.next_id())
+            _log.error("request failed", incident=incident, method=request.method, route=_route(request), exc_info=error)
+            response = problem.response(Refused("internal", f"something went wrong here; it is in the log as incident {incident}"))
+        if observe is not None:
+            observe(_route(request), response.status, monotonic() - begun)
+        return response
+
+    return boundary
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern, never the path: a label may not be chosen by the peer."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+class WebListener:
+    """The open door; closing it lets requests that are under way finish."""
+
+    def __init__(self, runner: web.AppRunner, listener: Listener) -> None:
+        self._runner = runner
+        self._listener = listener
+
+    @property
+    def port(self) -> int:
+        return self._listener.port
+
+    def close(self) -> None:
+        """Take no new connections."""
+        self._listener.close()
+
+    async def wait_closed(self) -> None:
+        """Finish what is under way, then close the connections and the application."""
+        await self._listener.wait_closed()
+        await self._runner.cleanup()
+
+
+async def serve(world: World, app: web.Application, host: str, port: int, limits: Limits) -> WebListener:
+    """Open the door; raises OSError when the address cannot be had."""
+    # Bodies stay compressed as they came: a handler that wants none must not pay for a bomb.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S_MAX)
+    await runner.setup()
+    assert runner.server is not None
+    door = Door(
+        runner.server,
+        limits,
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=limits.keep_alive_s,
+        lingering_time=LINGER_S,
+    )
+    try:
+        listener = await world.network.listen(door, host, port)
+    except OSError:
+        await runner.cleanup()
+        raise
+    return WebListener(runner, listener)

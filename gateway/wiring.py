@@ -1,0 +1,91 @@
+"""From settings to the values the services work with."""
+
+from __future__ import annotations
+
+from billing.tariff import ChargeBy, FlatTariff, Price
+from gateway.domain.conversation import Plan
+from gateway.domain.message import UnknownOutcome
+from gateway.links.smpp_client import LinkConfig
+from gateway.links.smpp_server import ServerConfig
+from gateway.services.catalogue import Catalogue, Service, ShortCode
+from gateway.settings import Link, Settings, Web
+from gateway.smpp.session import Limits
+from gateway.web import limits as web_limit
+
+_POLICIES = {"resend": UnknownOutcome.RESEND, "hold": UnknownOutcome.HOLD, "drop": UnknownOutcome.DROP}
+
+
+def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
+    """Services with their prices frozen under a tariff version, and the short codes."""
+    tariff = FlatTariff({each.name: Price(each.price, each.currency, ChargeBy(each.charge_by)) for each in settings.services})
+    services = {}
+    for each in settings.services:
+        rated = tariff.rate(each.name, 1)
+        services[each.name] = Service(
+            each.name,
+            each.price,
+            each.currency,
+            each.charge_by == "part",
+            _POLICIES[each.unknown_outcome],
+            each.validity_s * 1_000_000,
+            each.parts_max,
+            rated.tariff_version,
+            rated.tariff_rule,
+            int(rated.fee_class),
+        )
+    codes = {
+        code.number: ShortCode(
+            code.number, code.service, code.reply_mode == "slot", Plan(code.number, code.digits_max, slot_width_max=code.slot_digits), code.partner
+        )
+        for code in settings.short_codes
+    }
+    default_service = settings.services[0].name if settings.services else ""
+    default_code = settings.messenger.short_code or (settings.short_codes[0].number if settings.short_codes else "")
+    return Catalogue(services, codes, default_service, default_code, revenue_account, tuple(code.plan for code in codes.values()))
+
+
+def link_config(link: Link) -> LinkConfig:
+    """One link's settings as the link takes them."""
+    limits = Limits(window_max=link.window, response_timeout_s=link.response_timeout_s, enquire_link_s=link.enquire_link_s)
+    return LinkConfig(
+        link.name,
+        link.host,
+        link.port,
+        link.system_id,
+        link.password.get_secret_value(),
+        link.system_type,
+        link.bind,
+        link.binds,
+        limits,
+        link.connect_timeout_s,
+        link.backoff_s_min,
+        link.backoff_s_max,
+        link.service_type,
+    )
+
+
+def server_config(settings: Settings) -> ServerConfig:
+    """The partners' door."""
+    door = settings.smpp_server
+    limits = Limits(
+        window_max=door.window,
+        peer_window_max=door.peer_window,
+        frame_bytes_max=door.frame_bytes_max,
+        session_init_timeout_s=door.session_init_timeout_s,
+        response_timeout_s=door.response_timeout_s,
+        enquire_link_s=door.enquire_link_s,
+        inactivity_timeout_s=door.inactivity_timeout_s,
+    )
+    return ServerConfig(door.host, door.port, door.system_id, limits, door.sessions_max)
+
+
+def web_limits(web: Web) -> web_limit.Limits:
+    """The HTTP door's limits."""
+    return web_limit.Limits(
+        body_bytes_max=web.body_bytes_max,
+        header_timeout_s=web.header_timeout_s,
+        body_timeout_s=web.body_timeout_s,
+        keep_alive_s=web.keep_alive_s,
+        batch_messages_max=web.batch_messages_max,
+        connections_per_address_max=web.connections_per_address_max,
+    )
