@@ -30,7 +30,7 @@ check: .venv/.installed ## Run the linters, the type checker, the import contrac
 	@$(PYTEST) tests/house
 
 bench: .venv/.installed ## Measure throughput and latency on this machine
-	@$(BIN)/bellhop bench $(ARGS)
+	@for front in smpp http http-batch; do $(BIN)/bellhop bench --front $$front --messages 30000 $(ARGS) && echo || exit 1; done
 
 lock: .venv/.installed ## Write the lock files anew from requirements*.in
 	@$(PIP) install pip-tools

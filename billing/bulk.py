@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Table
 
 # Statement sizes: few distinct texts, so the engine's statement cache holds them all. 128 rows of 30 columns stay under
 # SQLite's 32,766 and PostgreSQL's 65,535 parameters.
-SIZES = (128, 32, 8, 1)
+SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 Row = Sequence[Any]
 

@@ -11,10 +11,13 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Inte
 
 metadata = MetaData()
 
+# SQLite keeps a table in the order of its INTEGER PRIMARY KEY; spelt BIGINT the key would be a second index, written for each row.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
 account = Table(
     "account",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("party", String(64), nullable=False, unique=True, comment="partner:NAME, im:NUMBER or house:NAME"),
     Column("currency", String(8), nullable=False),
     Column("is_wallet", Boolean, nullable=False, comment="only wallets keep a running balance"),
@@ -28,7 +31,7 @@ account = Table(
 transfer = Table(
     "transfer",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="a hold: the id of the event it pays for"),
+    Column("id", Id, primary_key=True, autoincrement=False, comment="a hold: the id of the event it pays for"),
     Column("cause", String(96), comment="what made it, where the id does not say: topup:REFERENCE"),
     Column("debit_account", BigInteger, nullable=False),
     Column("credit_account", BigInteger, nullable=False),
@@ -41,12 +44,18 @@ transfer = Table(
     CheckConstraint("amount_minor > 0", name="transfer_amount_positive"),
     CheckConstraint("posted_minor >= 0 AND posted_minor <= amount_minor", name="transfer_posted_within_amount"),
 )
-Index("transfer_cause", transfer.c.cause, unique=True, sqlite_where=transfer.c.cause.is_not(None), postgresql_where=transfer.c.cause.is_not(None))
+Index(
+    "transfer_cause",
+    transfer.c.cause,
+    unique=True,
+    sqlite_where=transfer.c.cause.is_not(None),
+    postgresql_where=transfer.c.cause.is_not(None),
+)
 
 charge = Table(
     "charge",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="kind CHARGE: equal to event_id"),
+    Column("id", Id, primary_key=True, autoincrement=False, comment="kind CHARGE: equal to event_id"),
     Column("event_id", BigInteger, nullable=False, comment="the message"),
     Column("record_type", SmallInteger, nullable=False, comment="0 CHARGE"),
     Column("state", SmallInteger, nullable=False, comment="0 held, 10 captured, 11 released, 12 expired, 13 zero_rated"),
@@ -77,12 +86,17 @@ charge = Table(
     Column("smsc_message_ids", Text),
     Column("late", Boolean, nullable=False, server_default=text("false")),
 )
-Index("charge_journal", charge.c.journal_seq, sqlite_where=charge.c.journal_seq.is_not(None), postgresql_where=charge.c.journal_seq.is_not(None))
+Index(
+    "charge_journal",
+    charge.c.journal_seq,
+    sqlite_where=charge.c.journal_seq.is_not(None),
+    postgresql_where=charge.c.journal_seq.is_not(None),
+)
 
 export_run = Table(
     "export_run",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("profile", String(32), nullable=False),
     Column("carrier", String(32), nullable=False),
     Column("file_seq", Integer, nullable=False),
@@ -90,7 +104,7 @@ export_run = Table(
     Column("from_us", BigInteger, nullable=False),
     Column("to_us", BigInteger, nullable=False),
     Column("upto_seq", BigInteger, nullable=False, comment="last journal_seq the run could see"),
-    Column("state", SmallInteger, nullable=False, comment="0 closed, 1 written"),
+    Column("state", SmallInteger, nullable=False, comment="-1 gathering, 0 closed, 1 written"),
     Column("records", Integer, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("file_name", String(160), nullable=False),
@@ -104,7 +118,7 @@ Index("export_run_number", export_run.c.profile, export_run.c.carrier, export_ru
 export_member = Table(
     "export_member",
     metadata,
-    Column("charge_id", BigInteger, primary_key=True, autoincrement=False, comment="one charge is in one original file"),
+    Column("charge_id", Id, primary_key=True, autoincrement=False, comment="one charge is in one original file"),
     Column("run_id", BigInteger, nullable=False),
     Column("record_seq", Integer, nullable=False),
 )

@@ -14,7 +14,7 @@ from billing import book
 from gateway import wiring
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
-from gateway.domain.message import STATE_NAMES, Flight, Front, State
+from gateway.domain.message import STATE_NAMES, Flight, Front
 from gateway.domain.pacing import Pace
 from gateway.links.smpp_carrier import CarrierSide
 from gateway.links.smpp_client import SmppLink
@@ -49,7 +49,13 @@ class Gateway:
     """One running gateway."""
 
     def __init__(
-        self, settings: Settings, world: World, *, check_password: PasswordCheck, metrics: Metrics, messenger_limits: MessengerLimits | None = None
+        self,
+        settings: Settings,
+        world: World,
+        *,
+        check_password: PasswordCheck,
+        metrics: Metrics,
+        messenger_limits: MessengerLimits | None = None,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -224,7 +230,7 @@ class Gateway:
         self.metrics.writer_failed = int(not self.writer.is_healthy)
         for link in self.links:
             self.metrics.link_up[link.name] = int(link.is_up)
-            in_use = sum(bind.wire.session.in_flight for bind in link.binds if bind.wire is not None)
+            in_use = sum(bind.in_flight for bind in link.binds)
             self.metrics.window_in_use[link.name] = in_use
             self.metrics.queue_depth[link.name] = len(self.dispatch.lanes[link.name].waiting)
 
@@ -262,6 +268,6 @@ def _ensure_house(conn: Connection, currency: str, ids: list[int], now_us: int) 
 def _messenger_limits(settings: Settings) -> MessengerLimits:
     messenger = settings.messenger
     currency = settings.services[0].currency if settings.services else "CNY"
-    return MessengerLimits(is_registration_open=messenger.open_registration, initial_credit_minor=messenger.initial_credit, currency=currency)
-
-
+    return MessengerLimits(
+        is_registration_open=messenger.open_registration, initial_credit_minor=messenger.initial_credit, currency=currency
+    )

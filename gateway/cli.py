@@ -50,14 +50,15 @@ COMMANDS = (
     Command("config", "gateway.cli_config", "config", "Check the configuration; print its reference."),
     Command("run", "gateway.cli_run", "run", "Run the gateway."),
     Command("partner", "gateway.cli_partner", "partner", "Add partners that bind over SMPP or call the HTTP API."),
+    Command("account", "gateway.cli_account", "account", "Open accounts of the messenger and top them up."),
     Command("send", "gateway.cli_send", "send", "Send one message, or a CSV of them."),
     Command("trace", "gateway.cli_trace", "trace", "Show the whole life of a message."),
     Command("status", "gateway.cli_trace", "status", "Show links, queues and rates of a running gateway."),
     Command("billing", "gateway.cli_billing", "billing", "Export charge records and check the books."),
-    Command("bench", "gateway.cli_bench", "bench", "Measure throughput and latency on this machine."),
 )
 # What the overview says of commands that come from elsewhere; it must not load them to ask.
 PLUGIN_SUMMARIES = {
+    "bench": "Measure throughput and latency on this machine.",
     "demo": "Play everything here: gateway, carrier, phones, messenger.",
     "sim": "Run a simulator: SMSC with phones, or the whole world.",
 }

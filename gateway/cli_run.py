@@ -28,7 +28,7 @@ from gateway.telemetry import Metrics, configure_logging
 _log = structlog.get_logger(__name__)
 _hasher = PasswordHasher()
 # A worker thread that waits for the interpreter lock gets it after this long, not after the default 5 ms: commits are short.
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.00005
 
 
 def run(
@@ -99,7 +99,8 @@ def _port_trouble(settings: Settings, error: OSError) -> str:
     doors = {settings.web.port: ("web", settings.web.host), settings.smpp_server.port: ("smpp_server", settings.smpp_server.host)}
     for port, (section, host) in doors.items():
         if str(port) in str(error):
-            return f"cannot listen on {host}:{port} ({error.strerror or error}); is another gateway running? set [{section}] port to a free one"
+            why = error.strerror or str(error)
+            return f"cannot listen on {host}:{port} ({why}); is another gateway running? set [{section}] port to a free one"
     return f"cannot open a door: {error}"
 
 

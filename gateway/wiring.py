@@ -35,7 +35,11 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
         )
     codes = {
         code.number: ShortCode(
-            code.number, code.service, code.reply_mode == "slot", Plan(code.number, code.digits_max, slot_width_max=code.slot_digits), code.partner
+            code.number,
+            code.service,
+            code.reply_mode == "slot",
+            Plan(code.number, code.digits_max, slot_width_max=code.slot_digits),
+            code.partner,
         )
         for code in settings.short_codes
     }

@@ -43,7 +43,8 @@ def smsc_command(
     first_id: Annotated[int | None, typer.Option(min=0, help="First message id; without it ids count from the clock.")] = None,
     system_id: Annotated[str | None, typer.Option(help="Let only this system_id bind; without it anybody may.")] = None,
     password: Annotated[str | None, typer.Option(help="Password that goes with it.")] = None,
-    rules: Annotated[Path | None, typer.Option(help="JSON file with a list of rules, put ahead of the numbers below.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="JSON file with a list of rules, put ahead of the numbers above.")] = None,
+    magic_numbers: Annotated[bool, typer.Option(help="Give the numbers above their outcomes; switch off for load tests.")] = True,
     log_max: Annotated[int, typer.Option(min=0, help="How many messages are remembered; 0 for load tests.")] = 100_000,
     phones: Annotated[bool, typer.Option(help="Show messages on virtual phones.")] = True,
 ) -> None:
@@ -67,6 +68,7 @@ def smsc_command(
     """
     from simulators.smsc_config import SmscConfig
     from simulators.smsc_messages import IdForm
+    from simulators.smsc_rules import DEFAULT_RULES
 
     if id_form not in list(IdForm):
         _fail(f"--id-form: one of {', '.join(IdForm)}", EXIT_USAGE)
@@ -80,7 +82,7 @@ def smsc_command(
         seed=seed,
         receipt_delay_ms=receipt_delay_ms,
         response_delay_ms=response_delay_ms,
-        rules=_rules(rules),
+        rules=(*_rules(rules), *(DEFAULT_RULES if magic_numbers else ())),
         log_max=log_max,
         with_phones=phones,
     )
@@ -88,14 +90,13 @@ def smsc_command(
 
 
 def _rules(path: Path | None) -> tuple[Rule, ...]:
-    """The rules of a file ahead of the default ones."""
-    from simulators.smsc_rules import DEFAULT_RULES, RuleError, parse_rule
+    """The rules of a file, which holds one rule or a list of them."""
+    from simulators.smsc_rules import RuleError, parse_rules
 
     if path is None:
-        return DEFAULT_RULES
+        return ()
     try:
-        document = json.loads(path.read_bytes())
-        return (*(parse_rule(each) for each in (document if isinstance(document, list) else [document])), *DEFAULT_RULES)
+        return parse_rules(json.loads(path.read_bytes()))
     except OSError as error:
         _fail(f"--rules: {path}: {error.strerror}", EXIT_USAGE)
     except RuleError as error:
@@ -154,6 +155,36 @@ def _refusal(error: OSError) -> str:
 def _fail(line: str, code: int) -> NoReturn:
     print(f"bellhop sim smsc: {line}", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def demo(
+    folder: Annotated[Path | None, typer.Option(help="Keep everything here for the next time; else a temporary folder.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="HTTP port of the gateway.  [default: 8080]")] = None,
+    smpp_port: Annotated[int | None, typer.Option(min=0, max=65535, help="SMPP port of the gateway.  [default: 2775]")] = None,
+    smsc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="SMPP port of the SMSC simulator.  [default: 2776]")] = None,
+    phones_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the page of phones.  [default: 8081]")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Play every flow once on free ports, one line of JSON each, and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one line of JSON.")] = False,
+) -> None:
+    """Play everything here: gateway, SMSC simulator, two phones, two messenger accounts.
+
+    A port of 0 picks a free one. --once exits 0 only if every message arrived, every receipt came back and every charge is in the export.
+
+    \b
+    Examples:
+      bellhop demo                    until Ctrl-C, in a temporary folder
+      bellhop demo --folder shop      keeps its store, and a bellhop.toml for the other commands
+      bellhop demo --once             proves the flows
+    """
+    from simulators.demo import Ports
+    from simulators.demo_run import run_demo
+
+    wanted = (port, smpp_port, smsc_port, phones_port)
+    defaults = (0, 0, 0, 0) if once else (8080, 2775, 2776, 8081)
+    ports = Ports(*(default if given is None else given for given, default in zip(wanted, defaults, strict=True)))
+    code = run_demo(folder, ports, is_once=once, is_json=as_json, write=lambda line: print(line, flush=True))
+    if code:
+        raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ is served in smsc_service.py; what goes wrong on purpose is smsc_rules.py (by me
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gateway.smpp.consts import MessageState, Status
 from gateway.smpp.pdu import DeliverSm, Pdu, SubmitSm, SubmitSmResp
@@ -17,13 +15,15 @@ from gateway.sms import segments, udh
 from gateway.world import Listener, World
 from simulators.faults import SmscFaults
 from simulators.phones import ACCEPTED, PENDING, REFUSED, Incoming, Message, Outgoing, Phones
+from simulators.smsc_bell import Bell
 from simulators.smsc_config import SmscConfig
 from simulators.smsc_delivery import Deliveries, Delivery
 from simulators.smsc_messages import Dates, MessageIds, MessageLog, Taken, concatenation_of, is_receipt_wanted, receipt, settle
-from simulators.smsc_rules import NO_RULE, Rule, Rulebook, Submission
+from simulators.smsc_rules import Rulebook
 from simulators.smsc_service import serve_other
 from simulators.smsc_session import SmscSession
 from simulators.smsc_timeline import Timeline
+from simulators.smsc_treatment import Treatment, Treatments
 from simulators.streams import stream
 
 # How long a response waits behind a receipt that shall come first.
@@ -49,48 +49,6 @@ class SmscCounts:
     violations: int = 0
 
 
-class Treatment(NamedTuple):
-    """What is done with one submission: its rule, then what chance adds."""
-
-    rule: Rule
-    status: int
-    responds: bool
-    response_delay_s: float
-    receipt_delay_s: float
-    copies: int
-    is_receipt_first: bool
-    unbinds: bool = False
-    resets: bool = False
-
-
-class Bell:
-    """Rung when something worth looking at has changed; whoever waits looks again."""
-
-    def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
-        self.rings = 0
-
-    def ring(self) -> None:
-        self.rings += 1
-        if self._waiting:
-            for waiter in self._waiting:
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._waiting.clear()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait for the next ring; False when none came in time."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        try:
-            await asyncio.wait_for(waiter, timeout_s)
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting.discard(waiter)
-        return True
-
-
 class Smsc:
     """One simulated SMSC on one port: `await start()`, then `await stop()`."""
 
@@ -98,10 +56,9 @@ class Smsc:
         self.world = world
         self.config = config = config if config is not None else SmscConfig()
         seed = config.seed if config.seed is not None else int.from_bytes(world.entropy.token_bytes(8), "big")
-        self._numbers = stream(seed, "smsc")
-        self.faults = faults
         self.counts = SmscCounts()
         self.rules = Rulebook(config.rules)
+        self.treatments = Treatments(config, self.rules, faults, stream(seed, "smsc"))
         self.log = MessageLog(config.log_max)
         self.phones = Phones(phones_max=config.phones_max)
         self.bell = Bell()
@@ -112,7 +69,6 @@ class Smsc:
         self.started_at_us = world.clock.now_us()
         self._dates = Dates()
         self._listener: Listener | None = None
-        self._usual = Treatment(NO_RULE, 0, True, config.response_delay_ms / 1000, config.receipt_delay_ms / 1000, 1, False)
 
     @property
     def port(self) -> int:
@@ -194,7 +150,7 @@ class Smsc:
 
     def submit(self, session: SmscSession, request: SubmitSm) -> None:
         """Take or refuse one submit_sm."""
-        treatment = self.treatment(request)
+        treatment = self.treatments.of(request)
         status = self.check(request, treatment)
         if status:
             self.respond(session, request, SubmitSmResp(command_status=status), treatment)
@@ -209,45 +165,6 @@ class Smsc:
         if status:
             self.counts.refused += 1
         return status
-
-    def treatment(self, request: SubmitSm) -> Treatment:
-        """What will be done with a submission."""
-        is_ruled = self.rules.may_meet(request.destination_addr)
-        if not is_ruled and self.faults is None:
-            return self._usual
-        rule = self._rule(request) if is_ruled else NO_RULE
-        usual = self._usual
-        treatment = Treatment(
-            rule,
-            rule.status,
-            rule.response,
-            rule.response_delay_ms / 1000 or usual.response_delay_s,
-            rule.receipt_delay_ms / 1000 or usual.receipt_delay_s,
-            rule.receipts if rule.receipt else 0,
-            rule.receipt_first,
-        )
-        return treatment if self.faults is None else self._with_faults(treatment, self.faults)
-
-    def _rule(self, request: SubmitSm) -> Rule:
-        def read_text() -> str:
-            return Taken(("", ""), 0, "", request).text() or ""
-
-        submission = Submission(request.source_addr, request.destination_addr, request.short_message, read_text)
-        return self.rules.decide(submission, self._numbers.random)
-
-    def _with_faults(self, usual: Treatment, faults: SmscFaults) -> Treatment:
-        fault = faults.draw(self._numbers)
-        return Treatment(
-            usual.rule,
-            usual.status or (Status.ESME_RTHROTTLED if fault.is_throttled else 0),
-            usual.responds and not fault.is_response_lost,
-            usual.response_delay_s + fault.response_delay_s,
-            max(usual.receipt_delay_s, fault.receipt_delay_s),
-            usual.copies * fault.receipt_copies,
-            usual.is_receipt_first or fault.is_receipt_early,
-            fault.unbinds,
-            fault.resets,
-        )
 
     def take(self, session: SmscSession, request: SubmitSm, treatment: Treatment, ids: tuple[str, str]) -> Taken:
         """Accept a message and plan its delivery."""

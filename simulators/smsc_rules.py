@@ -167,6 +167,11 @@ def parse_rule(document: object) -> Rule:
     return rule
 
 
+def parse_rules(document: object) -> tuple[Rule, ...]:
+    """One rule or a list of them."""
+    return tuple(parse_rule(each) for each in (document if isinstance(document, list) else [document]))
+
+
 def _value(name: str, value: object) -> object:
     kind = _KINDS[name]
     if name == "status" and isinstance(value, str):

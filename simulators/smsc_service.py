@@ -62,7 +62,7 @@ def _data(smsc: Smsc, session: SmscSession, request: DataSm) -> None:
         data_coding=request.data_coding,
         tlvs=request.tlvs,
     )
-    treatment = smsc.treatment(submit)
+    treatment = smsc.treatments.of(submit)
     status = smsc.check(submit, treatment)
     if status:
         response = DataSmResp(command_status=status)
@@ -80,7 +80,7 @@ def _multi(smsc: Smsc, session: SmscSession, request: SubmitMulti) -> SubmitMult
             unsuccess.append(UnsuccessSme(0, 0, destination.dl_name, Status.ESME_RINVDLNAME))
             continue
         submit = _submit_of(request, destination)
-        treatment = smsc.treatment(submit)
+        treatment = smsc.treatments.of(submit)
         status = smsc.check(submit, treatment)
         if status:
             unsuccess.append(UnsuccessSme(destination.dest_addr_ton, destination.dest_addr_npi, destination.destination_addr, status))

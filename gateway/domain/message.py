@@ -73,7 +73,18 @@ class Message(NamedTuple):
 class Flight:
     """One segment on its way, with all that its next steps need, so that nothing is read again."""
 
-    __slots__ = ("accepted_s", "attempts", "body", "held_minor", "is_possible_duplicate", "link", "message", "segment_id", "sent_s", "wallet")
+    __slots__ = (
+        "accepted_s",
+        "attempts",
+        "body",
+        "held_minor",
+        "is_possible_duplicate",
+        "link",
+        "message",
+        "segment_id",
+        "sent_s",
+        "wallet",
+    )
 
     def __init__(
         self,

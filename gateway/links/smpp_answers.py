@@ -6,16 +6,17 @@ SMPP 3.4 sections 4.4 and 5.2; the choices the specification leaves are in docs/
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.message import State
 from gateway.domain.verdict import STAT_OF_STATE
-from gateway.sms import udh
-from gateway.sms.errors import UdhError
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt, tlv, validity
 from gateway.smpp.consts import Status, Tag
 from gateway.smpp.errors import TimeError
+from gateway.sms import udh
+from gateway.sms.errors import UdhError
 from gateway.store.outbox import KIND_RECEIPT, Handover
 
 UDHI = 0x40
@@ -200,4 +201,9 @@ def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
 
 def _date(at_us: int) -> str:
     """The receipt's date, appendix B: YYMMDDhhmm, in UTC."""
-    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%y%m%d%H%M")
+    return _minute(at_us // 60_000_000)
+
+
+@lru_cache(maxsize=256)
+def _minute(minutes: int) -> str:
+    return datetime.fromtimestamp(minutes * 60, UTC).strftime("%y%m%d%H%M")

@@ -14,11 +14,11 @@ from gateway.links.smpp_transport import SmppTransport
 from gateway.services.dispatch import Dispatch
 from gateway.services.outcome import Noted, Report
 from gateway.services.receive import Incoming, Received, Receiving
-from gateway.sms.udh import Concatenation
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt
 from gateway.smpp.consts import Status, Tag
 from gateway.smpp.tlv import get_int
+from gateway.sms.udh import Concatenation
 from gateway.store.writer import Bulk, StoreWriter
 from gateway.world import World
 
@@ -82,7 +82,7 @@ class CarrierSide:
             request.destination_addr,
             self._world.clock.now_us(),
             self._world.next_id(),
-            None,
+            self._dispatch.flying(bind.link.name, told.smsc_id),
         )
 
         def done(noted: Noted | None, error: BaseException | None) -> None:

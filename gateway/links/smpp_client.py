@@ -82,6 +82,10 @@ class Bind:
     def window_free(self) -> int:
         return self.wire.session.window_free if self.is_bound and self.wire is not None else 0
 
+    @property
+    def in_flight(self) -> int:
+        return self.wire.session.in_flight if self.wire is not None else 0
+
     async def run(self) -> None:
         """Connect and bind, again and again."""
         pause_s = self.link.config.backoff_s_min
@@ -268,7 +272,7 @@ class SmppLink:
         """Wait for what is in the window, unbind, and close."""
         self.is_stopping = True
         deadline = self.world.clock.monotonic() + timeout_s
-        while any(bind.wire is not None and bind.wire.session.in_flight for bind in self.binds) and self.world.clock.monotonic() < deadline:
+        while any(bind.in_flight for bind in self.binds) and self.world.clock.monotonic() < deadline:  # noqa: ASYNC110 - only while closing
             await asyncio.sleep(0.02)
         for bind in self.binds:
             if bind.is_bound and bind.wire is not None:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from gateway.domain.address import AddressError, from_smpp
-from gateway.domain.failure import Kind, Refused
+from gateway.domain.failure import Refused
 from gateway.domain.message import Front
 from gateway.links import smpp_answers as answers
 from gateway.links.smpp_transport import SmppTransport
@@ -69,6 +69,10 @@ class PartnerBinds:
     @property
     def room(self) -> int:
         return sum(wire.session.window_free for wire in self.receivers if wire.session.can_receive)
+
+    @property
+    def is_there(self) -> bool:
+        return any(wire.session.can_receive for wire in self.receivers)
 
     def hand_over(self, handover: Handover) -> bool:
         """Send it as deliver_sm on the next receiver that has room."""
@@ -144,7 +148,7 @@ class SmppServer:
                 except LocalProtocolError:
                     wire.abort()
         deadline = self._world.clock.monotonic() + timeout_s
-        while self._sessions and self._world.clock.monotonic() < deadline:
+        while self._sessions and self._world.clock.monotonic() < deadline:  # noqa: ASYNC110 - only while closing
             await asyncio.sleep(0.02)
         for wire in list(self._sessions):
             wire.abort()
@@ -252,9 +256,7 @@ class SmppServer:
         except AddressError as error:
             raise Refused("bad_source", str(error), field="from") from None
         try:
-            destination = from_smpp(
-                request.dest_addr_ton, request.dest_addr_npi, request.destination_addr, unknown_is_international=True
-            )
+            destination = from_smpp(request.dest_addr_ton, request.dest_addr_npi, request.destination_addr, unknown_is_international=True)
         except AddressError as error:
             raise Refused("bad_destination", str(error), field="to") from None
         return Submission(
@@ -296,5 +298,3 @@ class SmppServer:
         if binds.lane is not None:
             binds.lane.returned([context for context, _ in event.unanswered if isinstance(context, Handover)])
             binds.lane.pump()
-
-

@@ -28,6 +28,10 @@ class ConnectorPort:
     def room(self) -> int:
         return IN_HAND_MAX - len(self._in_hand) if self._is_open and not self._is_delivering else 0
 
+    @property
+    def is_there(self) -> bool:
+        return self._is_open
+
     def open(self) -> None:
         """The connector runs."""
         self._is_open = True
@@ -66,10 +70,13 @@ def delivery_of(handover: Handover) -> Delivery:
     """An outbox row as its connector takes it."""
     entry, message, mo = handover.entry, handover.message, handover.mo
     if entry.kind == KIND_STATUS:
-        assert message is not None and message.im_account is not None and message.im_message_id is not None
+        assert message is not None
+        assert message.im_account is not None
+        assert message.im_message_id is not None
         reason = "" if entry.state == State.DELIVERED else handover.error or ""
         peer = f"+{message.destination}"
         return Delivery(entry.id, entry.kind, message.im_account, peer, "", message.im_message_id, entry.state, reason, handover.done_at)
-    assert mo is not None and mo.im_account is not None
+    assert mo is not None
+    assert mo.im_account is not None
     text = mo.text if mo.text is not None else NOT_TEXT
     return Delivery(entry.id, entry.kind, mo.im_account, f"+{mo.source}", text, mo.id, 0, "", mo.received_at)

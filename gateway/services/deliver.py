@@ -30,7 +30,12 @@ class TargetPort(Protocol):
 
     @property
     def room(self) -> int:
-        """How many more it can be handed now; 0 when it is away."""
+        """How many more it can be handed now."""
+        ...
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it will have room again soon: bound, or running."""
         ...
 
     def hand_over(self, handover: Handover) -> bool:
@@ -41,7 +46,9 @@ class TargetPort(Protocol):
 class OutboxLane:
     """The queue of one target."""
 
-    def __init__(self, target: str, port: TargetPort, world: World, writer: StoreWriter, reader: Reader, done: Bulk[tuple[int, int, int], None]) -> None:
+    def __init__(
+        self, target: str, port: TargetPort, world: World, writer: StoreWriter, reader: Reader, done: Bulk[tuple[int, int, int], None]
+    ) -> None:
         self.target = target
         self.port = port
         self._world = world
@@ -65,7 +72,7 @@ class OutboxLane:
 
     def offer(self, handover: Handover) -> None:
         """A row was just committed."""
-        if self._is_spilled or len(self._waiting) >= IN_MEMORY_MAX or self.port.room == 0:
+        if self._is_spilled or len(self._waiting) >= IN_MEMORY_MAX or not self.port.is_there:
             self._is_spilled = True
             self._spills += 1
         else:
@@ -110,7 +117,7 @@ class OutboxLane:
         for handover in reversed(handovers):
             self._handed.discard(handover.entry.id)
             self._waiting.appendleft(handover)
-        if self.port.room == 0:
+        if not self.port.is_there:
             # Nobody is there: the table remembers, memory need not.
             self._waiting.clear()
             self._is_spilled, self._cursor = True, 0

@@ -15,16 +15,16 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway.domain import verdict
 from gateway.domain.message import Flight, State, UnknownOutcome
+from gateway.domain.pacing import Pace
 from gateway.domain.verdict import Verdict
 from gateway.services import outcome
 from gateway.services.catalogue import Catalogue
 from gateway.services.outcome import Ended, Noted, Notice, Outcome, Report, Retry, Submitted
-from gateway.domain.pacing import Pace
+from gateway.services.ports import Reader
 from gateway.services.submit import Accepting, Draft
 from gateway.store import messages
 from gateway.store.messages import Ending
 from gateway.store.writer import Bulk, StoreWriter
-from gateway.services.ports import Reader
 from gateway.world import World
 
 PAGE = 500
@@ -168,8 +168,11 @@ class Dispatch:
     def pump(self, lane: Lane) -> None:
         """Claim as much as the link has room for."""
         now_s, now_us = self._world.clock.monotonic(), self._world.clock.now_us()
+        due = []
         while lane.retries and lane.retries[0][0] <= now_s:
-            lane.waiting.appendleft(heapq.heappop(lane.retries)[2])
+            due.append(heapq.heappop(lane.retries)[2])
+        # They were before the waiting ones, and keep their own order.
+        lane.waiting.extendleft(sorted(due, key=_segment_id, reverse=True))
         room = lane.room(now_s)
         while room > 0 and lane.waiting:
             flight = lane.waiting.popleft()
@@ -279,15 +282,16 @@ class Dispatch:
         else:
             self.end(flight, State.FAILED, "no response from the carrier; dropped as its service asks")
 
+    def flying(self, link: str, smsc_id: str) -> Flight | None:
+        """The segment an SMSC's id names, while it is in hand."""
+        return self._flying.get((link, smsc_id))
+
     def reported(self, report: Report, done: Callable[[Noted | None, BaseException | None], None]) -> None:
         """A receipt came; `done` when it may be acknowledged."""
         key = (report.link, report.smsc_id)
         if key in self._ended:
             done(Noted("repeat", None), None)
             return
-        flight = self._flying.get(key)
-        if flight is not None:
-            report = report._replace(flight=flight)
 
         def noted(result: Noted | None, error: BaseException | None) -> None:
             if result is not None:
@@ -357,6 +361,10 @@ class Dispatch:
             ending = Ending(flight, State.FAILED, now_us, None, "no response; dropped")
             self._writer.put(self._end, Ended(ending, self._world.next_id()), done)
         await future
+
+
+def _segment_id(flight: Flight) -> int:
+    return flight.segment_id
 
 
 def _remember(kept: dict[Any, Any], key: Any, value: Any, limit: int) -> None:

@@ -144,7 +144,9 @@ def retry_many(conn: Connection, items: Sequence[Retry]) -> list[None]:
     messages.set_retry(
         conn, [(item.flight.segment_id, item.status, item.retry_at, item.flight.is_possible_duplicate or item.is_unknown) for item in items]
     )
-    messages.record_attempts(conn, [_attempt(item.flight, item.at, "unknown" if item.is_unknown else "retry", item.status) for item in items])
+    messages.record_attempts(
+        conn, [_attempt(item.flight, item.at, "unknown" if item.is_unknown else "retry", item.status) for item in items]
+    )
     return [None] * len(items)
 
 
@@ -240,10 +242,15 @@ def _long_messages(conn: Connection, items: Sequence[Ended]) -> dict[int, _Whole
         if all(state >= FINAL for _, state, _, _ in segments)
     }
     prices = {row[0]: (row[1], row[2]) for row in conn.execute(_PRICES, {"ids": list(ended)})} if ended else {}
-    return {message_id: _Whole(segments, prices[message_id][0], prices[message_id][1] == FeeClass.PER_PART) for message_id, segments in ended.items()}
+    return {
+        message_id: _Whole(segments, prices[message_id][0], prices[message_id][1] == FeeClass.PER_PART)
+        for message_id, segments in ended.items()
+    }
 
 
-def _settle_long(item: Ended, segments: list[tuple[int, int, str | None, str | None]], unit_price_minor: int, is_per_part: bool) -> tuple[Settlement, State]:
+def _settle_long(
+    item: Ended, segments: list[tuple[int, int, str | None, str | None]], unit_price_minor: int, is_per_part: bool
+) -> tuple[Settlement, State]:
     """Per part: what was delivered is paid. Per message: all of it must have been."""
     flight = item.ending.flight
     state = fold(state for _, state, _, _ in segments)

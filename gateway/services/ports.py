@@ -95,7 +95,10 @@ class Connector(Protocol):
     async def start(self, inbox: Inbox) -> None: ...
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
-        """Hand these to the network, in order; True for each that is safely there. May be called again with the same outbox_id after a crash."""
+        """Hand these to the network, in order; True for each that is safely there.
+
+        May be called again with the same outbox_id after a crash.
+        """
         ...
 
     async def stop(self) -> None: ...

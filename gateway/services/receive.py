@@ -198,9 +198,7 @@ class Receiving:
         reply = None
         free = next((service.name for service in self._catalogue.services.values() if not service.unit_price_minor), None)
         if free is not None and keyword in REPLY_TEXTS:
-            submission = Submission(
-                Sender(Front.GATEWAY, None), Address(code.number, 0, 1), item.source, free, REPLY_TEXTS[keyword]
-            )
+            submission = Submission(Sender(Front.GATEWAY, None), Address(code.number, 0, 1), item.source, free, REPLY_TEXTS[keyword])
             reply = self._drafting.draft(submission, item.reply_id, item.at, item.at_s, link=item.link, reserve=_never)
         if keyword is Keyword.START:
             slots.start(conn, item.source.digits_or_name, code.number)

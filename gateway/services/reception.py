@@ -93,7 +93,12 @@ class Reception:
         return [answer for answer in answers if answer is not None]
 
     async def submit_once(
-        self, partner_id: int, key: str, request_hash: str, submissions: Sequence[Submission | Refused], render: Callable[[list[Answer]], str]
+        self,
+        partner_id: int,
+        key: str,
+        request_hash: str,
+        submissions: Sequence[Submission | Refused],
+        render: Callable[[list[Answer]], str],
     ) -> tuple[str, bool]:
         """Accept under an Idempotency-Key: (the answer as rendered, whether it is a repeat).
 
@@ -116,7 +121,13 @@ class Reception:
         return answer, False
 
     def _accept_once(
-        self, conn: Connection, partner_id: int, key: str, request_hash: str, drafts: list[Draft | Refused], render: Callable[[list[Answer]], str]
+        self,
+        conn: Connection,
+        partner_id: int,
+        key: str,
+        request_hash: str,
+        drafts: list[Draft | Refused],
+        render: Callable[[list[Answer]], str],
     ) -> tuple[str, list[Refused | None] | None]:
         kept = partners.kept_answer(conn, partner_id, key)
         if kept is not None:

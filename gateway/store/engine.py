@@ -9,18 +9,22 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 
+from billing.schema import charge, transfer
+from gateway.store import schema
 from gateway.store.errors import NewerStore
 
 BUSY_TIMEOUT_MS = 5_000
+# Each many-row statement has a text per size; with fewer cached ones pysqlite would prepare them again and again.
+STATEMENTS_CACHED = 512
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 def open_writing(url: str, *, synchronous: str = "FULL", page_cache_kib: int = 65_536) -> Engine:
     """An engine whose transactions begin at once as writers, and whose commits are on disk when they return."""
-    engine = create_engine(_url(url), pool_size=2, max_overflow=4)
+    engine = _create(url, pool_size=2)
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine, begin="BEGIN IMMEDIATE", synchronous=synchronous, cache_kib=page_cache_kib, read_only=False)
     return engine
@@ -28,8 +32,7 @@ def open_writing(url: str, *, synchronous: str = "FULL", page_cache_kib: int = 6
 
 def open_reading(url: str) -> Engine:
     """An engine for reads, which see what is committed and can change nothing."""
-    parsed = _url(url)
-    engine = create_engine(parsed, pool_size=4, max_overflow=4)
+    engine = _create(url, pool_size=4)
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine, begin="BEGIN", synchronous="FULL", cache_kib=16_384, read_only=True)
     return engine
@@ -52,6 +55,13 @@ def _alembic(conn: Connection) -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = conn
     return config
+
+
+def _create(url: str, *, pool_size: int) -> Engine:
+    parsed = _url(url)
+    arguments = {"cached_statements": STATEMENTS_CACHED} if parsed.get_backend_name() == "sqlite" else {}
+    # Parameters hold numbers of subscribers: they must not stand in an exception's text.
+    return create_engine(parsed, pool_size=pool_size, max_overflow=4, hide_parameters=True, connect_args=arguments)
 
 
 def _url(url: str) -> URL:
@@ -83,6 +93,7 @@ def _configure_sqlite(engine: Engine, *, begin: str, synchronous: str, cache_kib
 
 def greatest_id(engine: Engine) -> int:
     """The greatest id in the store, so that none is made twice when the clock was set back."""
-    columns = {"message": "id", "mo": "id", "outbox": "id", "charge": "journal_seq", "transfer": "id", "im_message": "id", "parked_receipt": "id"}
+    columns = (schema.message.c.id, schema.mo.c.id, schema.outbox.c.id, schema.im_message.c.id, schema.parked_receipt.c.id)
     with engine.connect() as conn:
-        return max(int(conn.exec_driver_sql(f"SELECT max({column}) FROM {table}").scalar() or 0) for table, column in columns.items())
+        greatest = [conn.execute(select(func.max(column))).scalar() for column in (*columns, charge.c.journal_seq, transfer.c.id)]
+    return max((int(found) for found in greatest if found is not None), default=0)

@@ -14,4 +14,6 @@ class NewerStore(StoreError):
     """The database is at a schema version this program does not know."""
 
     def __init__(self, version: str) -> None:
-        super().__init__(f"the store is at schema version {version}, which this version of bellhop does not know; run the newer bellhop that wrote it")
+        super().__init__(
+            f"the store is at schema version {version}, which this version of bellhop does not know; run the newer bellhop that wrote it"
+        )

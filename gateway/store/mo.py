@@ -57,7 +57,15 @@ def is_repeat(conn: Connection, fingerprint: int, session_id: int, since: int) -
 
 def parts_of(conn: Connection, key: PartKey) -> list[StoredPart]:
     """The parts that came under a key, in order of arrival."""
-    columns = (mo_part.c.id, mo_part.c.number, mo_part.c.body, mo_part.c.data_coding, mo_part.c.received_at, mo_part.c.mo_id, mo_part.c.link)
+    columns = (
+        mo_part.c.id,
+        mo_part.c.number,
+        mo_part.c.body,
+        mo_part.c.data_coding,
+        mo_part.c.received_at,
+        mo_part.c.mo_id,
+        mo_part.c.link,
+    )
     query = select(*columns).where(*_is_key(key)).order_by(mo_part.c.id)
     return [StoredPart(row[0], Part(row[1], bytes(row[2]), row[3], row[4]), row[5], row[6]) for row in conn.execute(query)]
 

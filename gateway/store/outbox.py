@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from billing import bulk
-from gateway.domain.message import MESSAGE_MASK, SEGMENTS_MAX, Message
+from gateway.domain.message import MESSAGE_MASK, Message
 from gateway.store.mo import Mo, by_ids
 from gateway.store.schema import message, outbox, segment
+
+_KEYS_A_QUERY = 500
 
 KIND_RECEIPT = 1
 KIND_MO = 2
@@ -57,7 +59,12 @@ def set_done(conn: Connection, rows: Sequence[tuple[int, int, int]]) -> list[Non
 def page(conn: Connection, target: str, after: int, limit: int) -> list[Entry]:
     """For reading: what waits for a target, in order."""
     columns = [outbox.c[name] for name in Entry._fields]
-    query = select(*columns).where(outbox.c.target == target, outbox.c.done_at.is_(None), outbox.c.id > after).order_by(outbox.c.id).limit(limit)
+    query = (
+        select(*columns)
+        .where(outbox.c.target == target, outbox.c.done_at.is_(None), outbox.c.id > after)
+        .order_by(outbox.c.id)
+        .limit(limit)
+    )
     return [_entry(row) for row in conn.execute(query)]
 
 
@@ -82,7 +89,7 @@ def load(conn: Connection, target: str, after: int, limit: int) -> list[Handover
     about_mt = [entry.message_id for entry in entries if entry.kind in (KIND_RECEIPT, KIND_STATUS)]
     mos = by_ids(conn, about_mo) if about_mo else {}
     messages = _messages(conn, about_mt) if about_mt else {}
-    ends = _ends(conn, about_mt) if about_mt else {}
+    ends = _ends(conn, messages.values())
     loaded = []
     for entry in entries:
         error, done_at = ends.get(entry.message_id, (None, 0))
@@ -97,13 +104,13 @@ def _messages(conn: Connection, ids: list[int]) -> dict[int, Message]:
     return {row[0]: Message(*row) for row in conn.execute(query)}
 
 
-def _ends(conn: Connection, message_ids: list[int]) -> dict[int, tuple[str | None, int]]:
-    """Per message the error of its worst segment and when its last one ended."""
+def _ends(conn: Connection, messages: Iterable[Message]) -> dict[int, tuple[str | None, int]]:
+    """Per message the first error among its segments and when its last one ended."""
     ends: dict[int, tuple[str | None, int]] = {}
-    columns = (segment.c.id, segment.c.error, segment.c.done_at)
-    for message_id in message_ids:
-        query = select(*columns).where(segment.c.id.between(message_id + 1, message_id + SEGMENTS_MAX))
+    ids = [each.id + number for each in messages for number in range(1, each.segments + 1)]
+    for start in range(0, len(ids), _KEYS_A_QUERY):
+        query = select(segment.c.id, segment.c.error, segment.c.done_at).where(segment.c.id.in_(ids[start : start + _KEYS_A_QUERY]))
         for segment_id, error, done_at in conn.execute(query):
             known_error, known_at = ends.get(segment_id & MESSAGE_MASK, (None, 0))
-            ends[message_id] = (known_error or error, max(known_at, done_at or 0))
+            ends[segment_id & MESSAGE_MASK] = (known_error or error, max(known_at, done_at or 0))
     return ends

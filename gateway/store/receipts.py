@@ -39,9 +39,7 @@ def park(conn: Connection, id_: int, link: str, smsc_id: str, message_state: int
         parked_receipt.c.done_at.is_(None),
     )
     if conn.execute(known).first() is None:
-        conn.execute(
-            insert(parked_receipt).values(id=id_, link=link, smsc_id=smsc_id, state=message_state, error=error, received_at=at)
-        )
+        conn.execute(insert(parked_receipt).values(id=id_, link=link, smsc_id=smsc_id, state=message_state, error=error, received_at=at))
 
 
 def take_parked(conn: Connection, link: str, smsc_id: str, since: int, at: int) -> Parked | None:

@@ -7,14 +7,27 @@ message's id plus its number.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, SmallInteger, String, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
 
-from billing.schema import metadata
+from billing.schema import Id, metadata
 
 partner = Table(
     "partner",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("name", String(32), nullable=False, unique=True, comment="also its SMPP system_id"),
     Column("smpp_password_hash", String(160), comment="argon2id; none: may not bind"),
     Column("api_key_hash", String(64), unique=True, comment="SHA-256 of a 256-bit random key"),
@@ -26,7 +39,7 @@ partner = Table(
 message = Table(
     "message",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("front", SmallInteger, nullable=False, comment="0 smpp, 1 http, 2 im, 3 gateway itself"),
     Column("partner_id", BigInteger),
     Column("im_account", BigInteger),
@@ -50,13 +63,23 @@ message = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
-Index("message_im", message.c.im_message_id, sqlite_where=message.c.im_message_id.is_not(None), postgresql_where=message.c.im_message_id.is_not(None))
+Index(
+    "message_im",
+    message.c.im_message_id,
+    sqlite_where=message.c.im_message_id.is_not(None),
+    postgresql_where=message.c.im_message_id.is_not(None),
+)
 
 segment = Table(
     "segment",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="message id + number"),
-    Column("state", SmallInteger, nullable=False, comment="0 accepted, 1 submitting, 2 submitted, 3 unknown, 10 delivered, 11 failed, 12 expired"),
+    Column("id", Id, primary_key=True, autoincrement=False, comment="message id + number"),
+    Column(
+        "state",
+        SmallInteger,
+        nullable=False,
+        comment="0 accepted, 1 submitting, 2 submitted, 3 unknown, 10 delivered, 11 failed, 12 expired",
+    ),
     Column("link", String(32), nullable=False),
     Column("body", LargeBinary, nullable=False, comment="short_message as it goes out, UDH included"),
     Column("attempts", SmallInteger, nullable=False),
@@ -70,7 +93,14 @@ segment = Table(
     Column("status", Integer, comment="last SMPP command_status"),
     Column("error", String(32), comment="network error of the receipt, or why it ended"),
 )
-Index("segment_queue", segment.c.link, segment.c.id, segment.c.expires_at, sqlite_where=segment.c.state == 0, postgresql_where=segment.c.state == 0)
+Index(
+    "segment_queue",
+    segment.c.link,
+    segment.c.id,
+    segment.c.expires_at,
+    sqlite_where=segment.c.state == 0,
+    postgresql_where=segment.c.state == 0,
+)
 Index(
     "segment_in_flight",
     segment.c.state,
@@ -98,7 +128,7 @@ attempt = Table(
 mo_part = Table(
     "mo_part",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("source", String(21), nullable=False),
     Column("destination", String(21), nullable=False),
     Column("reference", Integer, nullable=False),
@@ -111,13 +141,22 @@ mo_part = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("mo_id", BigInteger, comment="the message it was joined into; the row stays a while, to know a repeat"),
 )
-Index("mo_part_key", mo_part.c.source, mo_part.c.destination, mo_part.c.reference, mo_part.c.is_wide, mo_part.c.total, mo_part.c.number, unique=True)
+Index(
+    "mo_part_key",
+    mo_part.c.source,
+    mo_part.c.destination,
+    mo_part.c.reference,
+    mo_part.c.is_wide,
+    mo_part.c.total,
+    mo_part.c.number,
+    unique=True,
+)
 Index("mo_part_age", mo_part.c.received_at)
 
 mo = Table(
     "mo",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("link", String(32), nullable=False),
     Column("source", String(21), nullable=False),
     Column("source_ton", SmallInteger, nullable=False),
@@ -143,7 +182,7 @@ Index("mo_fingerprint", mo.c.fingerprint, mo.c.received_at)
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("target", String(40), nullable=False, comment="partner:NAME's deliver_sm, or connector:NAME"),
     Column("kind", SmallInteger, nullable=False, comment="1 receipt, 2 MO, 3 chat message, 4 chat status"),
     Column("message_id", BigInteger, nullable=False, comment="the message or MO it tells of"),
@@ -158,7 +197,7 @@ Index("outbox_waiting", outbox.c.target, outbox.c.id, sqlite_where=outbox.c.done
 parked_receipt = Table(
     "parked_receipt",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("link", String(32), nullable=False),
     Column("smsc_id", String(65), nullable=False),
     Column("state", SmallInteger, nullable=False, comment="SMPP message_state"),
@@ -166,7 +205,12 @@ parked_receipt = Table(
     Column("done_at", BigInteger, comment="when it found its message"),
     Column("received_at", BigInteger, nullable=False),
 )
-Index("parked_receipt_key", parked_receipt.c.smsc_id, sqlite_where=parked_receipt.c.done_at.is_(None), postgresql_where=parked_receipt.c.done_at.is_(None))
+Index(
+    "parked_receipt_key",
+    parked_receipt.c.smsc_id,
+    sqlite_where=parked_receipt.c.done_at.is_(None),
+    postgresql_where=parked_receipt.c.done_at.is_(None),
+)
 
 idempotency = Table(
     "idempotency",
@@ -203,7 +247,7 @@ Index("slot_peer", slot.c.msisdn, slot.c.short_code, slot.c.im_account, unique=T
 im_account = Table(
     "im_account",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False, comment="the account number"),
+    Column("id", Id, primary_key=True, autoincrement=False, comment="the account number"),
     Column("nick", String(64), nullable=False),
     Column("password_hash", String(160), nullable=False),
     Column("wallet", BigInteger, nullable=False),
@@ -224,7 +268,7 @@ im_friend = Table(
 im_message = Table(
     "im_message",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("account", BigInteger, nullable=False, comment="whose history it is in"),
     Column("peer", String(21), nullable=False),
     Column("is_outgoing", Boolean, nullable=False),
@@ -236,8 +280,22 @@ im_message = Table(
     Column("at", BigInteger, nullable=False),
 )
 Index("im_message_history", im_message.c.account, im_message.c.id)
-Index("im_message_origin", im_message.c.account, im_message.c.origin_id, unique=True, sqlite_where=im_message.c.origin_id.is_not(None), postgresql_where=im_message.c.origin_id.is_not(None))
-Index("im_message_client", im_message.c.account, im_message.c.client_id, unique=True, sqlite_where=im_message.c.client_id.is_not(None), postgresql_where=im_message.c.client_id.is_not(None))
+Index(
+    "im_message_origin",
+    im_message.c.account,
+    im_message.c.origin_id,
+    unique=True,
+    sqlite_where=im_message.c.origin_id.is_not(None),
+    postgresql_where=im_message.c.origin_id.is_not(None),
+)
+Index(
+    "im_message_client",
+    im_message.c.account,
+    im_message.c.client_id,
+    unique=True,
+    sqlite_where=im_message.c.client_id.is_not(None),
+    postgresql_where=im_message.c.client_id.is_not(None),
+)
 
 writer_mark = Table(
     "writer_mark",

@@ -41,7 +41,10 @@ def read(conn: Connection, message_id: int) -> Trace | None:
         return None
     found = Message(*row)
     in_message = segment.c.id.between(message_id + 1, message_id + SEGMENTS_MAX)
-    parts = [dict(part) for part in conn.execute(select(*(segment.c[name] for name in _PART)).where(in_message).order_by(segment.c.id)).mappings()]
+    parts = [
+        dict(part)
+        for part in conn.execute(select(*(segment.c[name] for name in _PART)).where(in_message).order_by(segment.c.id)).mappings()
+    ]
     charged = conn.execute(select(*(charge.c[name] for name in _CHARGE)).where(charge.c.id == message_id)).mappings().one_or_none()
     history = [Step(found.accepted_at, 0, "accepted", f"{found.segments} part(s)")]
     for part in parts:

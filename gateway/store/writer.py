@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, Engine, bindparam, exc, insert, select, update
 
 from gateway.domain.failure import StoreUnavailable
+from gateway.store.schema import writer_mark
 from gateway.world import Clock, Executor
 
 Item = TypeVar("Item")
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 Done = Callable[[Any, BaseException | None], None]
 
 PROBE_INTERVAL_S = 0.25
+_MARK = update(writer_mark).where(writer_mark.c.node == bindparam("of_node")).values(batch=bindparam("mark"))
 
 
 class Bulk(Generic[Item, Result]):
@@ -71,7 +73,9 @@ class Outcome(NamedTuple):
 class StoreWriter:
     """Owns the writing connection, which lives on the executor's writer thread."""
 
-    def __init__(self, engine: Engine, executor: Executor, clock: Clock, *, node: int, observe: Callable[[float, int], None], items_max: int = 20_000) -> None:
+    def __init__(
+        self, engine: Engine, executor: Executor, clock: Clock, *, node: int, observe: Callable[[float, int], None], items_max: int = 20_000
+    ) -> None:
         self._engine = engine
         self._executor = executor
         self._clock = clock
@@ -280,9 +284,9 @@ class StoreWriter:
         self._disconnect()
         conn = self._connection = self._engine.connect()
         with conn.begin():
-            row = conn.exec_driver_sql(f"SELECT batch FROM writer_mark WHERE node = {self._node}").one_or_none()
+            row = conn.execute(select(writer_mark.c.batch).where(writer_mark.c.node == self._node)).one_or_none()
             if row is None:
-                conn.exec_driver_sql(f"INSERT INTO writer_mark (node, batch) VALUES ({self._node}, 0)")
+                conn.execute(insert(writer_mark).values(node=self._node, batch=0))
         return int(row[0]) if row else 0
 
     def _disconnect(self) -> None:
@@ -302,7 +306,7 @@ class StoreWriter:
         with conn.begin():
             groups = [group.bulk.fn(conn, group.items) for group in batch.groups]
             calls = [_call(conn, call) for call in batch.calls]
-            conn.exec_driver_sql(f"UPDATE writer_mark SET batch = {batch.number} WHERE node = {self._node}")
+            conn.execute(_MARK, {"mark": batch.number, "of_node": self._node})
         return Outcome(groups, calls)
 
 
@@ -327,17 +331,25 @@ def _answer(batch: Batch, outcome: Outcome) -> None:
     for group, results in zip(batch.groups, outcome.groups, strict=True):
         assert len(results) == len(group.items), f"{group.bulk.fn.__name__} gave {len(results)} results for {len(group.items)} items"
         for done, result in zip(group.dones, results, strict=True):
-            done(result, None)
+            _tell(done, result, None)
     for call, (result, error) in zip(batch.calls, outcome.calls, strict=True):
-        call.done(result, error)
+        _tell(call.done, result, error)
 
 
 def _refuse(batch: Batch, error: BaseException) -> None:
     for group in batch.groups:
         for done in group.dones:
-            done(None, error)
+            _tell(done, None, error)
     for call in batch.calls:
-        call.done(None, error)
+        _tell(call.done, None, error)
+
+
+def _tell(done: Done, result: Any, error: BaseException | None) -> None:
+    """Answer one caller; a failure of his own must not leave the others of the batch without their answers."""
+    try:
+        done(result, error)
+    except Exception as failure:  # noqa: BLE001 - any caller's bug, shown by the loop's handler
+        asyncio.get_running_loop().call_exception_handler({"message": "a writer's caller failed", "exception": failure})
 
 
 def _is_of_the_store(error: BaseException) -> bool:

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from billing import book
 from billing.event import ChargeState
 from billing.schema import account
 from gateway.domain.address import TON_INTERNATIONAL
-from gateway.domain.failure import Kind, Refused, StoreUnavailable
+from gateway.domain.failure import Kind, Refused
 from gateway.domain.message import STATE_NAMES, State
 from gateway.services.ports import Reader
 from gateway.services.reception import Accepted, Answer, Reception, answer_fields
@@ -40,9 +39,6 @@ _MESSAGE_ID_MAX = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
 _REPLAYED = {"Idempotent-Replay": "true"}
-
-Found = TypeVar("Found")
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class NothingAccepted(Exception):
@@ -118,7 +114,7 @@ class Api:
         caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
         typed = request.match_info["id"]
         message_id = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 19 else 0
-        life = await self._read(trace.read, message_id) if 0 < message_id <= _MESSAGE_ID_MAX else None
+        life = await self._reader.read(trace.read, message_id) if 0 < message_id <= _MESSAGE_ID_MAX else None
         if life is None or life.message.partner_id != caller.partner.id:
             raise Refused("not_found", "there is no such message of yours", field="id")
         return web.Response(body=orjson.dumps(life_fields(life)), content_type=JSON, headers=_NO_STORE)
@@ -126,13 +122,8 @@ class Api:
     async def balance(self, request: web.Request) -> web.Response:
         """The caller's wallet."""
         caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
-        return web.Response(body=orjson.dumps(await self._read(_wallet, caller.partner.wallet)), content_type=JSON, headers=_NO_STORE)
-
-    async def _read(self, fn: Callable[..., Found], *args: Any) -> Found:
-        try:
-            return await self._reader.read(fn, *args)
-        except (SQLAlchemyError, OSError):
-            raise StoreUnavailable("the store cannot be read at the moment; try again later") from None
+        wallet = await self._reader.read(_wallet, caller.partner.wallet)
+        return web.Response(body=orjson.dumps(wallet), content_type=JSON, headers=_NO_STORE)
 
 
 def _checked_key(key: str) -> str:

@@ -23,26 +23,26 @@ async def read_body(request: web.Request, limits: Limits) -> bytes:
     # Compressed bodies are not taken: a small one may unpack to any size.
     if hdrs.CONTENT_ENCODING in headers and headers[hdrs.CONTENT_ENCODING].lower() != "identity":
         raise Refused("bad_media_type", "a compressed body is not accepted", field=hdrs.CONTENT_ENCODING)
-    length = request.content_length
-    if length is not None and length > limits.body_bytes_max:
-        raise _too_large(limits)
     content = request.content
     try:
         if content.is_eof():
-            body = content.read_nowait()
+            body = content.read_nowait()  # it came with its header, as small ones do
         else:
             async with asyncio.timeout(limits.body_timeout_s):
                 body = await _read(request, limits)
     except TimeoutError:
         raise Refused("too_slow", f"the body was not whole within {limits.body_timeout_s:g} seconds") from None
-    except (RequestPayloadError, HttpProcessingError):
-        raise Refused("bad_request", "the body's framing is broken") from None
+    except (RequestPayloadError, HttpProcessingError, ConnectionError):
+        raise Refused("bad_request", "the body broke off, or its framing is wrong") from None
     if len(body) > limits.body_bytes_max:
         raise _too_large(limits)
     return body
 
 
 async def _read(request: web.Request, limits: Limits) -> bytes:
+    length = request.content_length
+    if length is not None and length > limits.body_bytes_max:
+        raise _too_large(limits)
     body = bytearray()
     while chunk := await request.content.readany():
         body += chunk

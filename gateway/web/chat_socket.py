@@ -57,11 +57,13 @@ class Window:
         except ConnectionError:
             pass  # the window is gone; its account learns the rest from the history
         finally:
+            # A server may cancel its handler when the connection is lost; friends must learn of it all the same.
+            leaving = asyncio.ensure_future(self._messenger.unsubscribe(self._subscription))
             if pump is not None:
                 if self._close_code is WSCloseCode.OK:  # else it is just closing the window, and ends by itself
                     pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
-            await self._messenger.unsubscribe(self._subscription)
+            await asyncio.shield(leaving)
 
     def _on_event(self, event: Event) -> None:
         self._put(event_json(event))

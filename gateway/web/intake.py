@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,14 +20,25 @@ from gateway.services.submit import Submission
 from gateway.web.keys import Caller
 
 TEXT_CHARS_MAX = 40_000  # more than 255 parts can carry
-SENDER_OCTETS_MAX = 21
+SENDER_CHARS_MAX = 21
 BATCH = "messages"
 _SENDERS_KEPT_MAX = 10_000
 _NAME_CHARS_MAX = 40
+# How far a fault is looked for: a full batch has fewer names and values, and a path of ours is shorter.
+_LEAVES_MAX = 20_000
+_PATH_CHARS_MAX = 100
+
+
+# Senders as carriers let them through: a short code with or without extension, a phone number, or a name. A name of letters that only
+# look Latin is somebody else's name.
+SENDER = re.compile(r"0[1-9][0-9]{1,18}|[1-9][0-9]{2,19}|(\+|00)[1-9][0-9]{6,14}|[0-9]?[A-Za-z]([A-Za-z0-9 ._&'!-]{0,8}[A-Za-z0-9._&'!-])?")
+# What is described; people's spaces, dots, dashes and brackets are taken as well.
+DESTINATION = r"(\+|00)?[1-9][0-9]{6,14}"
+NO_NUL = r"[^\u0000]*"
 
 
 class Field(NamedTuple):
-    """One member of a message: its type, and the least and most of its length or value."""
+    """One member of a message: its type, the least and most of its length or value, and what a string looks like."""
 
     name: str
     type: type
@@ -33,12 +46,13 @@ class Field(NamedTuple):
     most: int
     description: str
     is_required: bool = False
+    pattern: str = NO_NUL
 
 
 FIELDS = (
-    Field("to", str, 1, address.TYPED_CHARS_MAX, "Phone number in international form, such as +8613900000001", True),
+    Field("to", str, 1, address.TYPED_CHARS_MAX, "Phone number in international form, such as +8613900000001", True, DESTINATION),
     Field("text", str, 1, TEXT_CHARS_MAX, "What the phone shows; a text that needs too many parts is refused, never cut", True),
-    Field("from", str, 1, SENDER_OCTETS_MAX, "Short code with or without extension, phone number, or name; left out: the first short code"),
+    Field("from", str, 1, SENDER_CHARS_MAX, "Short code, phone number or name; left out: the first short code", False, SENDER.pattern),
     Field("service", str, 1, 32, "What the message is sold as; left out: the first service"),
     Field("reference", str, 1, 64, "Your own reference, kept with the message"),
     Field("validity_s", int, 1, 5_443_200, "Seconds in which delivery is tried; the service's own limit holds beside it"),
@@ -85,7 +99,7 @@ class Intake:
             if field is None:
                 raise _unknown(name, tuple(_BY_NAME))
             if value.__class__ is not field.type or not field.least <= (len(value) if field.type is str else value) <= field.most:
-                raise _misfit(field, value)
+                message[name] = _mended(field, value)
             if field.type is str and "\0" in value:
                 raise Refused("bad_field", "holds U+0000, which no phone can be sent", field=name)
         if "to" not in message or "text" not in message:
@@ -111,8 +125,8 @@ class Intake:
         typed = typed or self._catalogue.default_short_code
         if not typed:
             raise Refused("bad_address", "is required here, for no short code is configured", field="from")
-        if len(typed.encode()) > SENDER_OCTETS_MAX:
-            raise Refused("bad_address", f"longer than {SENDER_OCTETS_MAX} octets", field="from")
+        if SENDER.fullmatch(typed) is None:
+            raise Refused("bad_address", "is no short code, no international phone number, and no name of at most 11 letters", field="from")
         try:
             found = address.sender(typed)
         except AddressError as error:
@@ -142,7 +156,10 @@ def parse(body: bytes) -> Any:
 
 def canonical(document: Any) -> bytes:
     """The same bytes for the same document, however it was spaced and ordered."""
-    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        raise Refused("bad_json", "the JSON is nested too deeply") from None
 
 
 def _destination(typed: str) -> Address:
@@ -150,6 +167,13 @@ def _destination(typed: str) -> Address:
         return address.msisdn(typed)
     except AddressError as error:
         raise Refused("bad_address", f"is no phone number in international form: {error.reason}", field="to") from None
+
+
+def _mended(field: Field, value: Any) -> int:
+    """60.0 is the integer 60, as JSON Schema sees it; anything else that does not fit is refused."""
+    if field.type is int and value.__class__ is float and value.is_integer() and field.least <= value <= field.most:
+        return int(value)
+    raise _misfit(field, value)
 
 
 def _misfit(field: Field, value: Any) -> Refused:
@@ -214,20 +238,20 @@ def _refuse_repeated_names(body: bytes) -> None:
             seen.add(name)
 
     try:
-        json.loads(body, object_pairs_hook=unique)
+        json.loads(body, object_pairs_hook=unique, parse_int=float)
     except (RecursionError, ValueError):
-        raise Refused("bad_json", "the JSON is nested too deeply, or holds a number too long") from None
+        raise Refused("bad_json", "the JSON is nested too deeply") from None
 
 
 def _fault(body: bytes, error: orjson.JSONDecodeError) -> Refused:
     """Why the body was refused, with the field at fault where the standard library, which takes more, can still read it."""
     try:
-        lenient = json.loads(body)
+        lenient = json.loads(body, parse_int=float)
     except (RecursionError, ValueError):
         return Refused("bad_json", f"the body is no JSON: {str(error)[:100]}")
-    for path, value in _leaves(lenient):
+    for path, value in itertools.islice(_leaves(lenient), _LEAVES_MAX):
         if value.__class__ is float and not math.isfinite(value):
-            return Refused("bad_field", "is not a finite number, which JSON has no way to write", field=path)
+            return Refused("bad_field", "is no number that JSON can carry, or one too large", field=path)
         if value.__class__ is str and not _is_encodable(value):
             return Refused("bad_field", "holds half of a surrogate pair", field=path)
     return Refused("bad_json", f"the body is no strict JSON: {str(error)[:100]}")
@@ -241,9 +265,9 @@ def _leaves(document: Any) -> Iterator[tuple[str, Any]]:
         if path is None:
             levels.pop()
         elif value.__class__ is dict:
-            levels.append(_members(path, value))
+            levels.append(_members(path[:_PATH_CHARS_MAX], value))
         elif value.__class__ is list:
-            levels.append(_elements(path or BATCH, value))
+            levels.append(_elements(path[:_PATH_CHARS_MAX] or BATCH, value))
         else:
             yield path, value
 

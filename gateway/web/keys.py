@@ -6,8 +6,6 @@ import asyncio
 import hashlib
 from typing import NamedTuple
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from gateway.domain.failure import Refused, StoreUnavailable
 from gateway.domain.message import Front
 from gateway.services.ports import Reader
@@ -37,8 +35,8 @@ class _Kept(NamedTuple):
 class Keys:
     """Finds the partner of an Authorization header; raises Refused (`unauthorized`) or StoreUnavailable.
 
-    The store sees each key once per TTL, however many requests carry it. `kept_max` bounds what is remembered: known keys and unknown
-    ones apart, so that guessing cannot push partners out.
+    The store sees each key once per TTL, however many requests carry it. `kept_max` bounds what is remembered, known keys and unknown
+    ones apart, and `lookups_max` how many strangers are looked up at one time, so that guessing cannot push partners out.
     """
 
     def __init__(self, reader: Reader, clock: Clock, *, kept_max: int = 10_000, lookups_max: int = 32) -> None:
@@ -75,22 +73,19 @@ class Keys:
         under_way = self._lookups.get(digest)
         if under_way is not None:
             return await asyncio.shield(under_way)
-        if len(self._lookups) >= self._lookups_max:
+        if len(self._lookups) >= self._lookups_max and digest not in self._known:
             raise StoreUnavailable("too many API keys are being checked at the moment; try again later")
         found: asyncio.Future[Caller | None] = asyncio.get_running_loop().create_future()
         self._lookups[digest] = found
         try:
             caller = _caller(await self._reader.read(partners.by_api_key_hash, digest.hex()))
-        except (SQLAlchemyError, OSError):
-            raise StoreUnavailable("API keys cannot be checked at the moment; try again later") from None
-        else:
             self._keep(digest, caller)
             found.set_result(caller)
             return caller
         finally:
             del self._lookups[digest]
             if not found.done():
-                found.set_exception(StoreUnavailable())
+                found.set_exception(StoreUnavailable("API keys cannot be checked at the moment; try again later"))
                 found.exception()  # seen: there may be nobody else who waits
 
     def _keep(self, digest: bytes, caller: Caller | None) -> None:

@@ -73,8 +73,8 @@ class Door:
 class GuardedHandler(RequestHandler):
     """aiohttp's protocol, closed when a header does not come in time, and quiet about peers that speak no HTTP.
 
-    Of aiohttp's own attributes it reads two: `_request_count`, which moves with each whole header, and `_waiter`, which is pending
-    while no request is under way.
+    Of aiohttp's own attributes it reads four: `_request_count`, which moves with each whole header; `_waiter`, which is pending while
+    no request is under way; and `_reading_paused` and `_buffer_paused`, its two reasons not to read.
     """
 
     __slots__ = ("_address", "_door", "_header_timer")
@@ -114,6 +114,11 @@ class GuardedHandler(RequestHandler):
         elif self._header_timer is None and self._waiter is not None and not self._waiter.done():
             # Nothing is under way, and what came is not yet a whole header: the next request's has begun.
             self._await_header()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp asks for this twice a request, and parses nothing each time, when there was no pause to end.
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
 
     def _await_header(self) -> None:
         self._header_timer = self._loop.call_later(self._door.limits.header_timeout_s, self._header_is_late)

@@ -5,6 +5,7 @@ The answers are pydantic models, which the tests hold every answer against.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -182,7 +183,7 @@ OPERATIONS = (
 _TITLES = {status.value: status.phrase for status in {*problem.STATUS_BY_REASON.values(), *problem.STATUS_BY_KIND.values()}}
 
 
-def document(limits: Limits) -> bytes:
+def document(limits: Limits, services: Collection[str]) -> bytes:
     """The whole document as JSON."""
     models = {model for operation in OPERATIONS for answer in operation.answers.values() if not isinstance(answer, str) for model in answer}
     ordered = sorted({*models, Problem}, key=lambda model: model.__name__)
@@ -197,7 +198,7 @@ def document(limits: Limits) -> bytes:
             "servers": [{"url": "/"}],
             "paths": paths,
             "components": {
-                "schemas": {"Submission": _submission(), "SubmissionBatch": _batch(limits.batch_messages_max), **schemas["$defs"]},
+                "schemas": {"Submission": _submission(services), "SubmissionBatch": _batch(limits.batch_messages_max), **schemas["$defs"]},
                 "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "Your API key"}},
             },
             "security": [{"key": []}],
@@ -251,11 +252,13 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _submission() -> dict[str, Any]:
+def _submission(services: Collection[str]) -> dict[str, Any]:
+    properties = {field.name: _field(field) for field in intake.FIELDS}
+    properties["service"] = {"type": "string", "enum": list(services), "description": properties["service"]["description"]}
     return {
         "type": "object",
         "description": "One message",
-        "properties": {field.name: _field(field) for field in intake.FIELDS},
+        "properties": properties,
         "required": [field.name for field in intake.FIELDS if field.is_required],
         "additionalProperties": False,
     }
@@ -264,12 +267,13 @@ def _submission() -> dict[str, Any]:
 def _field(field: intake.Field) -> dict[str, Any]:
     if field.type is int:
         return {"type": "integer", "minimum": field.least, "maximum": field.most, "description": field.description}
-    return {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
+    found = {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
+    return {**found, "pattern": f"^({field.pattern})$"}
 
 
 def _batch_items() -> dict[str, Any]:
     # Each is answered for itself, whatever it is: a list with a bad message in it is a good request.
-    return {"items": _ref("Submission"), "minItems": 1}
+    return {"items": {"anyOf": [_ref("Submission"), {"description": "Whatever else is answered with its own error"}]}, "minItems": 1}
 
 
 def _batch(messages_max: int) -> dict[str, Any]:

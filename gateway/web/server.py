@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Middleware
 
 from gateway.domain.failure import Refused
 from gateway.services.ports import Reader
@@ -24,8 +24,11 @@ SHUTDOWN_S_MAX = 5.0
 LINGER_S = 2.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AppHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 # (route, status, seconds) of each request answered
 Observe = Callable[[str, int, float], None]
+
+_BOUNDARY: web.AppKey[Callable[[AppHandler], AppHandler]] = web.AppKey("boundary")
 
 _log = structlog.get_logger("gateway.web")
 
@@ -44,7 +47,7 @@ def make_app(
     """The application with the API, its description and the health endpoints; each of `add_pages` adds routes of its own."""
     api = Api(reception, reader, Keys(reader, world.clock), limits)
     ops = Ops(checks, metrics)
-    description = document(limits)
+    description = document(limits, reception.catalogue.services)
 
     async def openapi(_request: web.Request) -> web.Response:
         return web.Response(body=description, content_type="application/json")
@@ -58,7 +61,8 @@ def make_app(
         "get_metrics": ops.metrics,
         "get_openapi": openapi,
     }
-    app = web.Application(middlewares=[_boundary(world, observe)], client_max_size=limits.body_bytes_max)
+    app = web.Application(client_max_size=limits.body_bytes_max)
+    app[_BOUNDARY] = _boundary(world, observe)
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, handlers.pop(operation.id))
     assert not handlers, "every handler has its operation in the OpenAPI document"
@@ -67,37 +71,45 @@ def make_app(
     return app
 
 
-def _boundary(world: World, observe: Observe | None) -> Middleware:
-    """The middleware where refusals become answers, and where nothing unexpected gets past."""
+def _boundary(world: World, observe: Observe | None) -> Callable[[AppHandler], AppHandler]:
+    """Wraps the whole application: here refusals become answers, and nothing unexpected gets past.
+
+    Not a middleware, of which aiohttp would make three calls for each request.
+    """
     monotonic = world.clock.monotonic
 
-    @web.middleware
-    async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
-        begun = monotonic()
-        response: web.StreamResponse
-        try:
-            response = await handler(request)
-        except Refused as refused:
-            response = problem.response(refused)
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            response = problem.response(problem.of_http_error(error))
-            if hdrs.ALLOW in error.headers:
-                response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
-        except Exception as error:  # noqa: BLE001 - the last door before the peer: it gets an answer without a traceback, we get the log line
-            incident = str(world.next_id())
-            _log.error("request failed", incident=incident, method=request.method, route=_route(request), exc_info=error)
-            response = problem.response(Refused("internal", f"something went wrong here; it is in the log as incident {incident}"))
-        if observe is not None:
-            observe(_route(request), response.status, monotonic() - begun)
-        return response
+    def around(handler: AppHandler) -> AppHandler:
+        async def boundary(request: web.BaseRequest) -> web.StreamResponse:
+            begun_s = monotonic()
+            try:
+                response = await handler(request)
+            except Refused as refused:
+                response = problem.response(refused)
+            except web.HTTPException as error:
+                if error.status < HTTPStatus.BAD_REQUEST:
+                    raise
+                response = problem.response(problem.of_http_error(error))
+                if hdrs.ALLOW in error.headers:
+                    response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+            except Exception as error:  # noqa: BLE001 - the last door before the peer: it gets an answer, and the log gets the error
+                response = _incident(str(world.next_id()), request, error)
+            if observe is not None:
+                observe(_route(request), response.status, monotonic() - begun_s)
+            return response
 
-    return boundary
+        return boundary
+
+    return around
 
 
-def _route(request: web.Request) -> str:
+def _incident(number: str, request: web.BaseRequest, error: Exception) -> web.Response:
+    _log.error("request failed", incident=number, method=request.method, route=_route(request), exc_info=error)
+    return problem.response(Refused("internal", f"something went wrong here; it is in the log as incident {number}"))
+
+
+def _route(request: web.BaseRequest) -> str:
     """The route's pattern, never the path: a label may not be chosen by the peer."""
+    assert isinstance(request, web.Request)
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "unknown"
 
@@ -129,6 +141,8 @@ async def serve(world: World, app: web.Application, host: str, port: int, limits
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S_MAX)
     await runner.setup()
     assert runner.server is not None
+    if _BOUNDARY in app:
+        runner.server.request_handler = app[_BOUNDARY](runner.server.request_handler)
     door = Door(
         runner.server,
         limits,

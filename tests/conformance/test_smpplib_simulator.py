@@ -27,9 +27,17 @@ class Peer:
         self.client = smpplib.client.Client("127.0.0.1", port, timeout=10, allow_unknown_opt_params=True)
         self.responses: list[Any] = []
         self.deliveries: list[Any] = []
-        self.client.set_message_sent_handler(lambda pdu: self.responses.append(pdu))
+        self.answers: list[Any] = []
+        self.client.set_message_sent_handler(self._answered)
         self.client.set_message_received_handler(self._received)
-        self.client.set_error_pdu_handler(lambda pdu: self.responses.append(pdu))
+        self.client.set_error_pdu_handler(self._answered)
+
+    # smpplib gives the PDU by name to some handlers and by position to others.
+    def _answered(self, pdu: Any) -> None:
+        self.responses.append(pdu)
+
+    def queried(self, pdu: Any) -> None:
+        self.answers.append(pdu)
 
     def _received(self, pdu: Any) -> int:
         self.deliveries.append(pdu)
@@ -146,13 +154,12 @@ async def test_smpplib_sees_the_status_of_a_refused_message(smsc):
 async def test_smpplib_asks_for_the_state_of_a_message(smsc):
     peer = Peer(smsc.port)
     await asyncio.to_thread(peer.bind, "transceiver")
-    answers: list[Any] = []
-    peer.client.set_query_resp_handler(lambda pdu: answers.append(pdu))
+    peer.client.set_query_resp_handler(peer.queried)
 
     await asyncio.to_thread(peer.send, "hello")
     await asyncio.to_thread(peer.read_until, lambda: len(peer.deliveries) == 1)
     peer.client.query_message(message_id="1000", source_addr_ton=0, source_addr_npi=0, source_addr="1069")
-    await asyncio.to_thread(peer.read_until, lambda: len(answers) == 1)
+    await asyncio.to_thread(peer.read_until, lambda: len(peer.answers) == 1)
     await asyncio.to_thread(peer.leave)
 
-    assert (answers[0].message_id, answers[0].message_state) == (b"1000", smpplib.consts.SMPP_MESSAGE_STATE_DELIVERED)
+    assert (peer.answers[0].message_id, peer.answers[0].message_state) == (b"1000", smpplib.consts.SMPP_MESSAGE_STATE_DELIVERED)

@@ -1,0 +1,114 @@
+"""`bellhop account`: accounts of the embedded messenger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, check_credit, reading, secret_from, top_up, writing
+from gateway.connectors.embedded.limits import Limits
+from gateway.connectors.embedded.text import check_name, check_password
+from gateway.domain import credentials, failure
+from gateway.errors import ConfigError, Refused
+from gateway.store import im, wallets
+
+account = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@account.command()
+def add(
+    nick: str = typer.Argument(..., metavar="NICK", help="The name others see."),
+    password: str | None = typer.Option(None, "--password", help="Seen by whoever lists processes; better one of the next two."),
+    password_file: Path | None = typer.Option(None, "--password-file", metavar="FILE", help="Take the password from a file."),
+    password_prompt: bool = typer.Option(False, "--password-prompt", help="Ask for the password."),
+    credit: int | None = typer.Option(
+        None, "--credit", metavar="AMOUNT", help="First credit in minor units; else messenger.initial_credit."
+    ),
+    as_json: bool = JSON_OPTION,
+    config: Path = CONFIG_OPTION,
+) -> None:
+    """Open an account under the next free number.
+
+    \b
+    Examples:
+      bellhop account add "Li Lei" --password-prompt -c shop/bellhop.toml
+      bellhop account add robot --password-file robot.secret --credit 5000 --json
+    """
+    secret = secret_from(password, password_file, "--password")
+    if password_prompt and secret is None:
+        secret = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    if secret is None:
+        raise ConfigError(["a password is needed: --password-prompt, --password-file or --password"])
+    if credit is not None:
+        check_credit(credit, "--credit", least=0)
+    with writing(config) as opened:
+        limits = Limits()
+        _check(nick, secret, limits)
+        salt = opened.entropy.token_bytes(credentials.SALT_OCTETS)
+        password_hash = credentials.hash_of_password(secret, salt, passes=limits.hash_passes, memory_kib=limits.hash_memory_kib)
+        first = opened.settings.messenger.initial_credit if credit is None else credit
+        ids = (opened.new_id(), opened.new_id(), opened.new_id(), opened.new_id())
+        new = im.NewAccount(nick, password_hash, limits.account_number_min, opened.currency, first, ids, opened.clock.now_us())
+        with opened.engine.begin() as conn:
+            made = im.register(conn, new)
+    typer.echo(
+        json.dumps({"account": made.id, "nick": nick})
+        if as_json
+        else f"account   {made.id}\nnick      {nick}\ncredit    {first} {opened.currency} (minor units)"
+    )
+
+
+@account.command("list")
+def list_accounts(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """List accounts with what their wallets have.
+
+    \b
+    Example:
+      bellhop account list -c shop/bellhop.toml
+    """
+    with reading(config) as opened, opened.engine.begin() as conn:
+        found = wallets.of_accounts(conn)
+    if as_json:
+        typer.echo(json.dumps({"accounts": [each._asdict() for each in found]}, ensure_ascii=False))
+        return
+    for each in found:
+        typer.echo(f"{each.number}  {each.nick:<32}  {each.available_minor} {each.currency} free, {each.held_minor} held")
+    if not found:
+        typer.echo("no accounts yet; `bellhop account add NICK` makes one")
+
+
+@account.command("top-up")
+def top_up_account(
+    number: int = typer.Argument(..., metavar="NUMBER", help="The account's number."),
+    amount: int = typer.Argument(..., metavar="AMOUNT", help="In minor units."),
+    reference: str | None = typer.Option(
+        None, "--reference", metavar="TEXT", help="Your receipt's number; the same one twice counts once."
+    ),
+    as_json: bool = JSON_OPTION,
+    config: Path = CONFIG_OPTION,
+) -> None:
+    """Bring money into an account's wallet.
+
+    \b
+    Example:
+      bellhop account top-up 10001 5000 --reference card-77 -c shop/bellhop.toml
+    """
+    check_credit(amount, "AMOUNT", least=1)
+    with writing(config) as opened, opened.engine.begin() as conn:
+        if im.find_account(conn, number) is None:
+            raise Refused(f"there is no account {number}; `bellhop account list` shows them")
+        done = top_up(opened, conn, f"im:{number}", amount, reference or f"cli:{opened.new_id()}")
+    told = "topped up" if done.is_new else "this reference was topped up before"
+    line = f"{number}: {told}; {done.available_minor} {done.currency} free"
+    typer.echo(json.dumps({"account": number, **done._asdict()}) if as_json else line)
+
+
+def _check(nick: str, password: str, limits: Limits) -> None:
+    """What the chat page refuses is refused here, as a fault of the call."""
+    try:
+        check_name(nick, "NICK", limits.name_chars_max)
+        check_password(password, limits)
+    except failure.Refused as refused:
+        raise ConfigError([f"{refused.field}: {refused.text}"]) from None

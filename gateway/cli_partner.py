@@ -1,0 +1,176 @@
+"""`bellhop partner`: who may bind over SMPP or call the HTTP API, and what they have to spend."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import typer
+from sqlalchemy import Connection
+
+from billing import book
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, check_credit, reading, secret_from, top_up, writing
+from gateway.domain import credentials
+from gateway.errors import ConfigError, Refused
+from gateway.store import partner_changes, partners, wallets
+from gateway.store.partners import Partner
+
+# The name is the system_id of a bind too: SMPP 3.4 section 5.2.1 leaves 15 characters.
+NAME_CHARS_MAX = 15
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
+
+partner = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@partner.command()
+def add(
+    name: str = typer.Argument(..., metavar="NAME", help="Its name, which is its SMPP system_id too; at most 15 characters."),
+    smpp_password: str | None = typer.Option(
+        None, "--smpp-password", metavar="PASSWORD", help="At most 8 characters; without it there is no SMPP."
+    ),
+    smpp_password_file: Path | None = typer.Option(None, "--smpp-password-file", metavar="FILE", help="Take the password from a file."),
+    credit: int = typer.Option(0, "--credit", metavar="AMOUNT", help="First credit, in minor units."),
+    as_json: bool = JSON_OPTION,
+    config: Path = CONFIG_OPTION,
+) -> None:
+    """Add a partner with a wallet; its API key is shown once, here.
+
+    \b
+    Examples:
+      bellhop partner add acme --smpp-password pass1 --credit 100000 -c shop/bellhop.toml
+      bellhop partner add acme --credit 100000 --json
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ConfigError([f"NAME: 1 to {NAME_CHARS_MAX} of letters, digits, '_', '.' and '-', the first a letter or digit"])
+    check_credit(credit, "--credit", least=0)
+    password = secret_from(smpp_password, smpp_password_file, "--smpp-password")
+    if password is not None and not credentials.is_smpp_password(password):
+        raise ConfigError(
+            [f"--smpp-password: must be 1 to {credentials.SMPP_PASSWORD_OCTETS_MAX} visible ASCII characters, SMPP carries no more"]
+        )
+    with writing(config) as opened:
+        api_key = _new_api_key(opened)
+        salt = opened.entropy.token_bytes(credentials.SALT_OCTETS)
+        password_hash = None if password is None else credentials.hash_of_password(password, salt)
+        with opened.engine.begin() as conn:
+            _open(opened, conn, name, password_hash, credentials.hash_of_api_key(api_key), credit)
+    if as_json:
+        typer.echo(json.dumps({"partner": name, "api_key": api_key}))
+        return
+    typer.echo(f"partner   {name}\nAPI key   {api_key}   (shown only now)")
+    typer.echo(f"SMPP      {f'may bind as {name}' if password else 'may not bind, it has no password'}")
+    typer.echo(f"credit    {credit} {opened.currency} (minor units)")
+
+
+@partner.command("list")
+def list_partners(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """List partners with what their wallets have.
+
+    \b
+    Example:
+      bellhop partner list -c shop/bellhop.toml
+    """
+    with reading(config) as opened, opened.engine.begin() as conn:
+        found = wallets.of_partners(conn)
+    if as_json:
+        typer.echo(json.dumps({"partners": [each._asdict() for each in found]}))
+        return
+    for each in found:
+        state = "enabled" if each.is_enabled else "disabled"
+        door = "SMPP and HTTP" if each.may_bind else "HTTP"
+        typer.echo(f"{each.name:<15}  {state:<8}  {door:<13}  {each.available_minor} {each.currency} free, {each.held_minor} held")
+    if not found:
+        typer.echo("no partners yet; `bellhop partner add NAME` makes one")
+
+
+@partner.command()
+def disable(name: str = typer.Argument(..., metavar="NAME"), config: Path = CONFIG_OPTION) -> None:
+    """Keep a partner out; a running gateway notices within seconds, what it has sent stays.
+
+    \b
+    Example:
+      bellhop partner disable acme -c shop/bellhop.toml
+    """
+    _set_enabled(config, name, False)
+
+
+@partner.command()
+def enable(name: str = typer.Argument(..., metavar="NAME"), config: Path = CONFIG_OPTION) -> None:
+    """Let a partner in again.
+
+    \b
+    Example:
+      bellhop partner enable acme -c shop/bellhop.toml
+    """
+    _set_enabled(config, name, True)
+
+
+@partner.command()
+def key(name: str = typer.Argument(..., metavar="NAME"), as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """Give a partner a new API key, shown once, here; the one before ends within seconds.
+
+    \b
+    Example:
+      bellhop partner key acme -c shop/bellhop.toml
+    """
+    with writing(config) as opened:
+        api_key = _new_api_key(opened)
+        with opened.engine.begin() as conn:
+            if not partner_changes.set_api_key_hash(conn, name, credentials.hash_of_api_key(api_key)):
+                raise _unknown(name)
+    typer.echo(
+        json.dumps({"partner": name, "api_key": api_key}) if as_json else f"partner   {name}\nAPI key   {api_key}   (shown only now)"
+    )
+
+
+@partner.command("top-up")
+def top_up_partner(
+    name: str = typer.Argument(..., metavar="NAME"),
+    amount: int = typer.Argument(..., metavar="AMOUNT", help="In minor units."),
+    reference: str | None = typer.Option(
+        None, "--reference", metavar="TEXT", help="Your receipt's number; the same one twice counts once."
+    ),
+    as_json: bool = JSON_OPTION,
+    config: Path = CONFIG_OPTION,
+) -> None:
+    """Bring money into a partner's wallet.
+
+    \b
+    Example:
+      bellhop partner top-up acme 50000 --reference invoice-2026-11 -c shop/bellhop.toml
+    """
+    check_credit(amount, "AMOUNT", least=1)
+    with writing(config) as opened, opened.engine.begin() as conn:
+        if partners.by_name(conn, name) is None:
+            raise _unknown(name)
+        done = top_up(opened, conn, f"partner:{name}", amount, reference or f"cli:{opened.new_id()}")
+    told = "topped up" if done.is_new else "this reference was topped up before"
+    line = f"{name}: {told}; {done.available_minor} {done.currency} free"
+    typer.echo(json.dumps({"partner": name, **done._asdict()}) if as_json else line)
+
+
+def _open(opened: Opened, conn: Connection, name: str, password_hash: str | None, key_hash: str, credit_minor: int) -> None:
+    if partners.by_name(conn, name) is not None:
+        raise Refused(f'there is a partner "{name}" already')
+    now_us, currency = opened.clock.now_us(), opened.currency
+    book.ensure_house(conn, currency, new_id=opened.new_id, now_us=now_us)
+    wallet = book.open_account(conn, opened.new_id(), f"partner:{name}", currency, True, now_us)
+    partners.add(conn, Partner(opened.new_id(), name, password_hash, key_hash, wallet, True), now_us)
+    if credit_minor:
+        book.top_up(conn, wallet, credit_minor, f"partner:{name}:first", opened.new_id(), now_us)
+
+
+def _new_api_key(opened: Opened) -> str:
+    return credentials.api_key_of(opened.entropy.token_bytes(credentials.API_KEY_OCTETS))
+
+
+def _set_enabled(config: Path, name: str, is_enabled: bool) -> None:
+    with writing(config) as opened, opened.engine.begin() as conn:
+        if not partner_changes.set_enabled(conn, name, is_enabled):
+            raise _unknown(name)
+    typer.echo(f"{name}: {'enabled' if is_enabled else 'disabled'}")
+
+
+def _unknown(name: str) -> Refused:
+    return Refused(f'there is no partner "{name[:NAME_CHARS_MAX]}"; `bellhop partner list` shows them')

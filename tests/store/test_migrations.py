@@ -1,0 +1,123 @@
+"""The schema's versions: an empty database becomes what the tables say, wholly or not at all, and a newer one is left alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, event, inspect, text
+
+from gateway.store.engine import migrate, open_writing
+from gateway.store.errors import NewerStore
+from gateway.store.schema import metadata
+
+ROOT = Path(__file__).resolve().parents[2]
+
+KILLED_WHILE_MIGRATING = """
+import os, sys
+from sqlalchemy import event
+from gateway.store.engine import migrate, open_writing
+
+engine = open_writing(sys.argv[1])
+seen = []
+
+def before(conn, cursor, statement, *rest):
+    seen.append(statement)
+    if sum("CREATE TABLE" in one for one in seen) == 9:
+        os._exit(9)
+
+event.listen(engine, "before_cursor_execute", before)
+migrate(engine)
+"""
+
+
+def url_of(folder: Path, name: str = "store.db") -> str:
+    return f"sqlite:///{folder / name}"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_writing(url_of(tmp_path), synchronous="OFF")
+    yield engine
+    engine.dispose()
+
+
+def schema_of(engine: Engine) -> dict[str, str]:
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+    with engine.begin() as conn:
+        return {name: " ".join(sql.replace("\t", " ").split()) for name, sql in conn.execute(text(query))}
+
+
+def version_of(engine: Engine) -> str | None:
+    with engine.begin() as conn:
+        return MigrationContext.configure(conn).get_current_revision()
+
+
+def test_an_empty_database_becomes_exactly_what_the_tables_say(engine: Engine, tmp_path: Path):
+    wanted = open_writing(url_of(tmp_path, "wanted.db"), synchronous="OFF")
+    metadata.create_all(wanted)
+
+    migrate(engine)
+
+    assert schema_of(engine) == schema_of(wanted)
+    wanted.dispose()
+
+
+def test_alembic_finds_nothing_left_to_change(engine: Engine):
+    migrate(engine)
+
+    with engine.begin() as conn:
+        changes = compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True}), metadata)
+
+    assert changes == []
+
+
+def test_migrating_twice_changes_nothing(engine: Engine):
+    migrate(engine)
+    before, version = schema_of(engine), version_of(engine)
+
+    migrate(engine)
+
+    assert version is not None
+    assert (schema_of(engine), version_of(engine)) == (before, version)
+
+
+def test_a_newer_store_is_refused_and_left_as_it_is(engine: Engine):
+    migrate(engine)
+    before = schema_of(engine)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(NewerStore, match="9999"):
+        migrate(engine)
+
+    assert (schema_of(engine), version_of(engine)) == (before, "9999")
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing(engine: Engine):
+    def fail(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "CREATE TABLE segment" in statement:
+            raise OSError("no room on the device")
+
+    event.listen(engine, "before_cursor_execute", fail)
+
+    with pytest.raises(OSError, match="no room"):
+        migrate(engine)
+
+    event.remove(engine, "before_cursor_execute", fail)
+    assert inspect(engine).get_table_names() == []
+
+
+def test_a_migration_killed_half_way_leaves_nothing_and_can_be_done_again(engine: Engine, tmp_path: Path):
+    command = [sys.executable, "-c", KILLED_WHILE_MIGRATING, url_of(tmp_path)]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (killed.returncode, killed.stderr) == (9, "")
+    assert inspect(engine).get_table_names() == []
+    migrate(engine)
+    assert version_of(engine) is not None
