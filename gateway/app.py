@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -64,6 +65,8 @@ class Gateway:
         self._messenger_limits = messenger_limits
         self._tasks: list[asyncio.Task[Any]] = []
         self._web: WebListener | None = None
+        self._writer: StoreWriter | None = None
+        self._is_wired = False
         self._partner_ids: dict[str, int] = {}
         self.is_ready = False
         self.links: list[SmppLink] = []
@@ -71,18 +74,27 @@ class Gateway:
     # -- starting -----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open everything; when it returns both doors are open. Raises what opening the store or a port raises."""
+        """Open everything; when it returns both doors are open. Raises what opening the store or a port raises, with nothing left open."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
         settings, world = self.settings, self.world
         synchronous = "FULL" if settings.store.durability == "full" else "NORMAL"
         engine = open_writing(settings.store.url, synchronous=synchronous)
         await world.executor.run(migrate, engine)
         self.reader = StoreReader(open_reading(settings.store.url), world.executor)
         self.writer = StoreWriter(engine, world.executor, world.clock, node=settings.node.id, observe=self._observe_commit)
+        self._writer = self.writer
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
         house = await self.writer.run(_ensure_house, currency, [world.next_id(), world.next_id()], world.clock.now_us())
         self.catalogue = wiring.catalogue_of(settings, house.revenue)
         self._wire()
+        self._is_wired = True
         await self._read_partners()
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
@@ -156,17 +168,24 @@ class Gateway:
     async def stop(self) -> None:
         """Close the doors, let what flies land, unbind, and commit what is pending."""
         self.is_ready = False
+        if self._writer is None:
+            return
         if self._web is not None:
             self._web.close()
+        if self._is_wired:
+            await self._stop_parts()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._writer.close()
+
+    async def _stop_parts(self) -> None:
         await self.connector.stop()
         if self._web is not None:
             await self._web.wait_closed()
         await self.smpp_server.stop()
+        self.dispatch.release()
         await asyncio.gather(*(link.stop() for link in self.links))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.writer.close()
 
     # -- what the parts tell each other -------------------------------------------------------------------------------------
 
@@ -178,6 +197,7 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         """How things stand, for people."""
         return {
+            "version": version("bellhop"),
             "ready": self.is_ready and self.writer.is_healthy,
             "store": {"healthy": self.writer.is_healthy, "failure": self.writer.failure},
             "links": [

@@ -52,7 +52,11 @@ def export_charges(
             typer.echo("note: the window is not over yet; charges booked later in it come in one more file", err=True)
         written = _export(opened, from_us, to_us, folder)
     if as_json:
-        typer.echo(json.dumps({"files": [{**each._asdict(), "run_id": str(each.run_id), "path": str(folder / each.file_name)} for each in written]}))
+        typer.echo(
+            json.dumps(
+                {"files": [{**each._asdict(), "run_id": str(each.run_id), "path": str(folder / each.file_name)} for each in written]}
+            )
+        )
         return
     for each in written:
         told = "" if each.is_new else "  (written before, the same bytes again)"

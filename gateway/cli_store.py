@@ -159,6 +159,6 @@ def _reason(error: DBAPIError) -> str:
     text = str(error.orig).strip().partition("\n")[0]
     if "locked" in text:
         return "is locked by another process; try again in a moment"
-    if "no such table" in text or "UndefinedTable" in type(error.orig).__name__:
+    if text.startswith(("no such table", "no such column")) or type(error.orig).__name__ in ("UndefinedTable", "UndefinedColumn"):
         return "holds no store of this version; `bellhop run` brings it up to date"
     return text or type(error.orig).__name__

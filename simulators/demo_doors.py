@@ -39,10 +39,10 @@ class Account:
 
     async def send(self, to: str, text: str) -> Json:
         """Say something over the JSON API; its id, segments and price."""
-        async with self._session.post(
-            f"{self._base_url}/chat/api/messages", json={"to": to, "text": text}, headers=self._headers
-        ) as response:
-            return await _read(response)
+        url, body = f"{self._base_url}/chat/api/messages", {"to": to, "text": text}
+        async with self._session.post(url, json=body, headers=self._headers) as response:
+            sent: Json = await _read(response)
+        return sent
 
     async def final(self, im_message_id: str) -> Json:
         """A message once its state is final."""
@@ -100,13 +100,13 @@ class Window:
 
     async def until(self, matches: Callable[[Json], bool]) -> Json:
         """The first frame that matches, among those that came and those to come."""
-        for place, frame in enumerate(self._seen):
-            if matches(frame):
+        for place, known in enumerate(self._seen):
+            if matches(known):
                 return self._seen.pop(place)
         while True:
             raw = await self._socket.receive()
             expect(raw.type is aiohttp.WSMsgType.TEXT, "the gateway closed the chat window")
-            frame = raw.json()
+            frame: Json = raw.json()
             expect(frame["type"] != "error", f"the chat refused: {frame.get('text', '')}")
             if matches(frame):
                 return frame

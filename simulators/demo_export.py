@@ -14,6 +14,7 @@ from billing.export import Written, export
 from billing.files import LocalFiles
 from billing.runs import Books
 from gateway.settings import SAMPLE
+from gateway.store import consistency
 from gateway.store.engine import open_reading, open_writing
 
 
@@ -85,6 +86,6 @@ def _violations(store_url: str) -> list[str]:
     engine = open_reading(store_url)
     try:
         with engine.begin() as conn:
-            return [violation.invariant for violation in check.check(conn, check.message_invariants())]
+            return sorted({violation.invariant for violation in (*check.check(conn), *consistency.check(conn))})
     finally:
         engine.dispose()

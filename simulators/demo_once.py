@@ -112,20 +112,24 @@ class Flows:
         sent = await self._second.send(self._phone.number, SECOND_TEXT)
         second_address = (await self._phone.received(SECOND_TEXT))["from"]
         facts |= {"to": self._reply_address, "second_to": second_address}
-        await self._phone.write(self._reply_address, REPLY_TEXT)
-        await self._phone.write(second_address, SECOND_REPLY_TEXT)
+        # The same words again on a new connection would be a repeat, if the folder was played a moment ago.
+        number = self._demo.world.next_id()
+        reply, second_reply = f"{REPLY_TEXT} {number}", f"{SECOND_REPLY_TEXT} {number}"
+        await self._phone.write(self._reply_address, reply)
+        await self._phone.write(second_address, second_reply)
         seen = await self._window.until(lambda frame: frame["type"] == "message" and frame["message"]["direction"] == "in")
         facts |= {
-            "text_arrived": seen["message"]["text"] == REPLY_TEXT,
+            "text_arrived": seen["message"]["text"] == reply,
             "account": str(self._first.number),
             "thread": seen["message"]["peer"],
         }
-        answer = await self._second.incoming(SECOND_REPLY_TEXT, since=second_since)
+        answer = await self._second.incoming(second_reply, since=second_since)
         facts |= {"second_account": str(self._second.number), "second_thread": answer["peer"]}
-        said = [
-            _incoming(await account.history(since=since)) for account, since in ((self._first, first_since), (self._second, second_since))
-        ]
-        facts["is_separate"] = said == [[(self._phone.number, REPLY_TEXT)], [(self._phone.number, SECOND_REPLY_TEXT)]]
+        at_first, at_second = await self._first.history(since=first_since), await self._second.history(since=second_since)
+        facts["is_separate"] = (_incoming(at_first), _incoming(at_second)) == (
+            [(self._phone.number, reply)],
+            [(self._phone.number, second_reply)],
+        )
         final = await self._second.final(sent["id"])
         charged: Json = {"state": final["state"]}
         await self._charge(charged, sent)

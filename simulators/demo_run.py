@@ -51,8 +51,8 @@ async def _with_demo(folder: Path, ports: Ports, is_once: bool, work: Callable[[
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, me.cancel)
     world = RealWorld()
-    # Whatever is lost is told by the flows and pages themselves; lines below a warning would only hide them.
-    configure_logging("error" if is_once else "warning", "console", world.clock.now_us)
+    # What goes wrong is shown by the flows and the pages; a link that goes down as the demo stops is no news.
+    configure_logging("error", "console", world.clock.now_us)
     delay = {"receipt_delay_ms": ONCE_RECEIPT_DELAY_MS} if is_once else {}
     demo = Demo(world, folder, secrets_of(world, folder), ports, **delay)
     try:

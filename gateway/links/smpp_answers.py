@@ -12,7 +12,7 @@ from gateway.domain.failure import Kind, Refused
 from gateway.domain.message import State
 from gateway.domain.verdict import STAT_OF_STATE
 from gateway.smpp import pdu as p
-from gateway.smpp import receipt, tlv, validity
+from gateway.smpp import validity
 from gateway.smpp.consts import Status, Tag
 from gateway.smpp.errors import TimeError
 from gateway.sms import udh
@@ -160,6 +160,7 @@ def deliver_sm(handover: Handover, peer_version: int) -> p.DeliverSm:
     )
 
 
+_RECEIPTED_MESSAGE_ID, _MESSAGE_STATE_TAG = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.MESSAGE_STATE)
 _MESSAGE_STATE = {State.DELIVERED: 2, State.EXPIRED: 3, State.FAILED: 5}
 
 
@@ -168,24 +169,14 @@ def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
     assert message is not None
     message_id = str(message.id)
     error = handover.error if handover.error is not None and handover.error.isdigit() else "000"
-    text = receipt.format(
-        receipt.Receipt(
-            message_id,
-            "001",
-            "001" if state is State.DELIVERED else "000",
-            _date(message.accepted_at),
-            _date(handover.done_at),
-            STAT_OF_STATE[state],
-            error,
-            "",
-        )
+    # Appendix B, with fixed words only: no text of the message goes back, and nothing that could fail to encode.
+    text = (
+        f"id:{message_id} sub:001 dlvrd:{'001' if state is State.DELIVERED else '000'} submit date:{_date(message.accepted_at)} "
+        f"done date:{_date(handover.done_at)} stat:{STAT_OF_STATE[state]} err:{error} text:"
     )
     tlvs: dict[int, bytes] = {}
     if peer_version >= VERSION_3_4:
-        tlvs = {
-            int(Tag.RECEIPTED_MESSAGE_ID): tlv.make(Tag.RECEIPTED_MESSAGE_ID, message_id),
-            int(Tag.MESSAGE_STATE): tlv.make(Tag.MESSAGE_STATE, _MESSAGE_STATE[state]),
-        }
+        tlvs = {_RECEIPTED_MESSAGE_ID: message_id.encode() + b"\0", _MESSAGE_STATE_TAG: bytes((_MESSAGE_STATE[state],))}
     return p.DeliverSm(
         source_addr_ton=message.destination_ton,
         source_addr_npi=message.destination_npi,
@@ -194,7 +185,7 @@ def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
         dest_addr_npi=message.source_npi,
         destination_addr=message.source,
         esm_class=RECEIPT_ESM_CLASS,
-        short_message=text,
+        short_message=text.encode(),
         tlvs=tlvs,
     )
 

@@ -215,6 +215,10 @@ class SmppLink:
         return binds[0].window_free if len(binds) == 1 else sum(bind.window_free for bind in binds)
 
     @property
+    def window_max(self) -> int:
+        return self.config.limits.window_max * len(self.binds)
+
+    @property
     def is_up(self) -> bool:
         return any(bind.is_bound for bind in self.binds)
 

@@ -68,18 +68,19 @@ class PartnerBinds:
 
     @property
     def room(self) -> int:
-        return sum(wire.session.window_free for wire in self.receivers if wire.session.can_receive)
+        receivers = self.receivers
+        return receivers[0].session.window_free if len(receivers) == 1 else sum(wire.session.window_free for wire in receivers)
 
     @property
     def is_there(self) -> bool:
-        return any(wire.session.can_receive for wire in self.receivers)
+        return bool(self.receivers)
 
     def hand_over(self, handover: Handover) -> bool:
         """Send it as deliver_sm on the next receiver that has room."""
         count = len(self.receivers)
         for offset in range(count):
             wire = self.receivers[(self._turn + offset) % count]
-            if wire.session.can_receive and wire.session.window_free > 0:
+            if wire.session.window_free > 0:
                 try:
                     wire.send(answers.deliver_sm(handover, wire.session.peer_interface_version), handover)
                 except LocalProtocolError:
@@ -157,7 +158,7 @@ class SmppServer:
         session = Session(Role.SMSC, self._config.limits, now=self._world.clock.monotonic())
         wire = SmppTransport(session, self._world.clock, self._handle)
         if len(self._sessions) >= self._config.sessions_max:
-            asyncio.get_running_loop().call_soon(wire.abort)
+            wire.abort()
         self._sessions[wire] = None
         return wire
 
@@ -200,7 +201,7 @@ class SmppServer:
         if partner is None:
             _log.warning("bind refused", system_id=request.system_id, peer=wire.peer, status=status)
             wire.session.refuse_bind(request, status)
-            wire.flush_soon()
+            wire.touch()
             return
         binds = self._binds.get(partner.id)
         if binds is None:
@@ -210,7 +211,7 @@ class SmppServer:
         binds.partner = partner
         self._sessions[wire] = binds
         wire.session.accept_bind(request, self._config.system_id, self._world.clock.monotonic())
-        wire.flush_soon()
+        wire.touch()
         _log.info("partner bound", partner=partner.name, peer=wire.peer, state=wire.session.state.value)
         if wire.session.can_receive:
             binds.receivers.append(wire)

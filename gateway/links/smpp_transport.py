@@ -32,9 +32,13 @@ class SmppTransport(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._stalled_at: float | None = None
+        self._is_unwanted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._is_unwanted:
+            self._transport.abort()
+            return
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX // 4)
         peer = transport.get_extra_info("peername")
         self.peer = str(peer[0]) if peer else ""
@@ -82,8 +86,14 @@ class SmppTransport(asyncio.Protocol):
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
+    def touch(self) -> None:
+        """The session was told something by its owner: write what it wants written, and look at its timers anew."""
+        self.flush_soon()
+        self._arm()
+
     def abort(self) -> None:
-        """Drop the connection at once."""
+        """Drop the connection at once, or as soon as there is one."""
+        self._is_unwanted = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -101,6 +111,9 @@ class SmppTransport(asyncio.Protocol):
                 return
         if self.session.close_expected:
             transport.close()
+            if transport.get_write_buffer_size() and self._stalled_at is None:
+                # It closes when all is written; a peer that reads nothing must not hold it open.
+                self.pause_writing()
 
     def _arm(self) -> None:
         """Keep one timer at the session's next deadline; deadlines mostly move later, so it is only ever brought forward."""

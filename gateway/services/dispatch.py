@@ -2,7 +2,8 @@
 
 One lane per link. While a lane keeps up, a committed segment goes straight from the accept batch to the link, for it was written as
 claimed. Otherwise it waits in memory, and beyond a limit only in the table, which is then read page by page in the order of ids.
-The link's window is the back-pressure: no more is claimed than it has free.
+The link's window is the back-pressure: no more is claimed than it has free. Only where a service resends what is unknown may one
+window's worth be claimed ahead, for after a crash its worst is the mark of a possible duplicate (docs/adr/0010-claim-ahead.md).
 """
 
 from __future__ import annotations
@@ -45,6 +46,16 @@ class LinkPort(Protocol):
         """How many more requests its binds may have unanswered; 0 when not bound."""
         ...
 
+    @property
+    def window_max(self) -> int:
+        """How many all its binds together may have unanswered."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether any bind stands."""
+        ...
+
     def send(self, flight: Flight) -> bool:
         """Put a submit_sm into the window; False when there was no room after all."""
         ...
@@ -64,6 +75,9 @@ class Lane:
         self.link = link
         self.pace = pace
         self.waiting: deque[Flight] = deque()
+        self.claimed: deque[Flight] = deque()  # ahead of the window
+        self.returned: list[Flight] = []  # throttled, still claimed
+        self.is_stopping = False
         self.retries: list[tuple[float, int, Flight]] = []
         self.reserved = 0
         self.cursor = 0
@@ -76,9 +90,16 @@ class Lane:
 
     def room(self, now_s: float) -> int:
         """How many segments may be claimed now."""
-        if now_s < self.paused_until:
+        if now_s < self.paused_until or self.is_stopping:
             return 0
-        return min(self.link.window_free - self.reserved, self.pace.available(now_s))
+        return min(self.link.window_free - self.reserved - len(self.claimed) - len(self.returned), self.pace.available(now_s))
+
+    def room_ahead(self, now_s: float) -> int:
+        """The same, with one window's worth ahead."""
+        if now_s < self.paused_until or self.is_stopping or not self.link.is_up:
+            return 0
+        room = self.link.window_free + self.link.window_max - self.reserved - len(self.claimed) - len(self.returned)
+        return min(room, self.pace.available(now_s))
 
 
 class Dispatch:
@@ -110,6 +131,7 @@ class Dispatch:
         self._claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
         self._submit: Bulk[Submitted, Notice | None] = Bulk(rows.submit_many, rank=2, is_kept=True)
         self._retry: Bulk[Retry, None] = Bulk(outcome.retry_many, rank=2, is_kept=True)
+        self._note: Bulk[Retry, None] = Bulk(outcome.note_many, rank=2, is_kept=True)
         self._hold: Bulk[tuple[Flight, int], None] = Bulk(outcome.hold_unknown_many, rank=2, is_kept=True)
         self._end: Bulk[Ended, Notice | None] = Bulk(outcome.end_many, rank=3, is_kept=True)
         self._report: Bulk[Report, Noted] = Bulk(rows.report_many, rank=4)
@@ -128,10 +150,14 @@ class Dispatch:
                 return lane.link.name
         return next(iter(self.lanes), "")
 
-    def reserve(self, name: str, segments: int) -> bool:
-        """Keep room for segments that may leave at once; False when they must queue."""
+    def reserve(self, name: str, segments: int, policy: UnknownOutcome) -> bool:
+        """Keep room for segments that may leave at once, or nearly; False when they must queue."""
         lane = self.lanes.get(name)
-        if lane is None or lane.waiting or lane.is_spilled or lane.room(self._world.clock.monotonic()) < segments:
+        if lane is None or lane.waiting or lane.is_spilled:
+            return False
+        now_s = self._world.clock.monotonic()
+        room = lane.room_ahead(now_s) if policy is UnknownOutcome.RESEND else lane.room(now_s)
+        if room < segments:
             return False
         lane.reserved += segments
         lane.pace.take(segments)
@@ -145,8 +171,8 @@ class Dispatch:
         flights = draft.flights()
         if draft.is_claimed:
             lane.reserved -= len(flights)
-            for flight in flights:
-                self._send(lane, flight)
+            lane.claimed.extend(flights)
+            self._send_claimed(lane)
             return
         if lane.is_spilled or len(lane.waiting) + len(flights) > self._limits.in_memory_max:
             lane.is_spilled = True
@@ -168,6 +194,7 @@ class Dispatch:
     def pump(self, lane: Lane) -> None:
         """Claim as much as the link has room for."""
         now_s, now_us = self._world.clock.monotonic(), self._world.clock.now_us()
+        self._send_claimed(lane)
         due = []
         while lane.retries and lane.retries[0][0] <= now_s:
             due.append(heapq.heappop(lane.retries)[2])
@@ -187,6 +214,31 @@ class Dispatch:
         if lane.is_spilled and not lane.is_loading and len(lane.waiting) < PAGE and lane.link.window_free > 0:
             self._load(lane)
         self._wake(lane, now_s)
+
+    def _send_claimed(self, lane: Lane) -> None:
+        """Send what is claimed already, oldest first, as far as the window goes."""
+        if self._world.clock.monotonic() < lane.paused_until or lane.is_stopping:
+            return
+        if lane.returned:
+            # They left before what is claimed now, and keep their own order.
+            lane.claimed.extendleft(sorted(lane.returned, key=_segment_id, reverse=True))
+            lane.returned = []
+        now_us = self._world.clock.now_us() if lane.claimed else 0
+        while lane.claimed and lane.link.window_free > 0:
+            flight = lane.claimed.popleft()
+            if flight.message.expires_at <= now_us:
+                self.end(flight, State.EXPIRED, "validity period over")
+            else:
+                self._send(lane, flight)
+
+    def release(self) -> None:
+        """Before a stop: claim nothing more, and give back what is claimed and has not left."""
+        for lane in self.lanes.values():
+            lane.is_stopping = True
+            for flight in (*lane.claimed, *lane.returned):
+                self._again(lane, flight, None, 0.0, is_unknown=False)
+            lane.claimed.clear()
+            lane.returned = []
 
     def _claimed(self, lane: Lane, flight: Flight) -> Callable[[bool | None, BaseException | None], None]:
         def done(is_mine: bool | None, error: BaseException | None) -> None:
@@ -216,7 +268,7 @@ class Dispatch:
             lane.timer.cancel()
             lane.timer = None
         due = [lane.retries[0][0]] if lane.retries else []
-        if lane.waiting or lane.is_spilled:
+        if lane.waiting or lane.is_spilled or lane.claimed or lane.returned:
             if lane.paused_until > now_s:
                 due.append(lane.paused_until)
             elif lane.link.window_free > lane.reserved and lane.pace.available(now_s) < 1:
@@ -262,7 +314,7 @@ class Dispatch:
                 if lane.paused_until <= now_s:
                     lane.paused_until = now_s + lane.pause_s
                     lane.pause_s = min(lane.pause_s * 2, THROTTLE_PAUSE_S_MAX)
-                self._again(lane, flight, status, 0.0, is_unknown=False)
+                self._throttled(lane, flight, status)
             case Verdict.BUSY:
                 self._again(lane, flight, status, RETRY_S[min(flight.attempts, len(RETRY_S)) - 1], is_unknown=False)
             case Verdict.RETRY if flight.attempts < ATTEMPTS_MAX:
@@ -270,11 +322,24 @@ class Dispatch:
             case _:
                 self.end(flight, State.FAILED, f"command_status 0x{status:08X}", status)
 
+    def _throttled(self, lane: Lane, flight: Flight, status: int) -> None:
+        """Again, in its old place. Where a resend is harmless it stays claimed; else it must not look sent after a crash."""
+        if self._policy(flight) is not UnknownOutcome.RESEND:
+            self._again(lane, flight, status, 0.0, is_unknown=False)
+            return
+        self._writer.put(self._note, Retry(flight, status, self._world.clock.now_us(), 0, False, flight.attempts), _ignore)
+        flight.attempts += 1
+        lane.returned.append(flight)
+        self._wake(lane, self._world.clock.monotonic())
+
+    def _policy(self, flight: Flight) -> UnknownOutcome:
+        service = self._catalogue.services.get(flight.message.service)
+        return service.unknown_outcome if service is not None else UnknownOutcome.HOLD
+
     def unanswered(self, flight: Flight) -> None:
         """A submit_sm whose answer will never come: the service's policy decides, and nobody guesses."""
         lane = self.lanes[flight.link]
-        service = self._catalogue.services.get(flight.message.service)
-        policy = service.unknown_outcome if service is not None else UnknownOutcome.HOLD
+        policy = self._policy(flight)
         if policy is UnknownOutcome.RESEND:
             self._again(lane, flight, None, 0.0, is_unknown=True)
         elif policy is UnknownOutcome.HOLD:
@@ -312,7 +377,7 @@ class Dispatch:
     def window_opened(self, name: str) -> None:
         """A link has room again, or is bound again."""
         lane = self.lanes[name]
-        if lane.waiting or lane.is_spilled or lane.retries:
+        if lane.waiting or lane.claimed or lane.is_spilled or lane.retries or lane.returned:
             self.pump(lane)
 
     def _again(self, lane: Lane, flight: Flight, status: int | None, delay_s: float, *, is_unknown: bool) -> None:
@@ -342,8 +407,7 @@ class Dispatch:
         return recovered
 
     async def _recover(self, flight: Flight) -> None:
-        service = self._catalogue.services.get(flight.message.service)
-        policy = service.unknown_outcome if service is not None else UnknownOutcome.HOLD
+        policy = self._policy(flight)
         now_us = self._world.clock.now_us()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -379,4 +443,4 @@ def _ignore(_result: object, _error: BaseException | None) -> None:
 
 def queued_flights(lanes: Sequence[Lane]) -> int:
     """How many segments wait in memory."""
-    return sum(len(lane.waiting) + len(lane.retries) for lane in lanes)
+    return sum(len(lane.waiting) + len(lane.claimed) + len(lane.returned) + len(lane.retries) for lane in lanes)

@@ -42,6 +42,7 @@ class Retry(NamedTuple):
     at: int
     retry_at: int
     is_unknown: bool  # the bytes left and nobody answered: the next attempt may be a duplicate
+    attempt: int = 0  # its number, where the flight goes on before this is written
 
 
 class Ended(NamedTuple):
@@ -146,6 +147,14 @@ def retry_many(conn: Connection, items: Sequence[Retry]) -> list[None]:
     )
     messages.record_attempts(
         conn, [_attempt(item.flight, item.at, "unknown" if item.is_unknown else "retry", item.status) for item in items]
+    )
+    return [None] * len(items)
+
+
+def note_many(conn: Connection, items: Sequence[Retry]) -> list[None]:
+    """Keep what an attempt was, of a segment that stays claimed."""
+    messages.record_attempts(
+        conn, [(item.flight.segment_id, item.attempt, item.flight.link, None, item.at, "retry", item.status) for item in items]
     )
     return [None] * len(items)
 

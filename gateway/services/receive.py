@@ -17,7 +17,7 @@ from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer
 from gateway.domain import conversation, keywords
 from gateway.domain.address import Address
 from gateway.domain.keywords import Keyword
-from gateway.domain.message import Front
+from gateway.domain.message import Front, UnknownOutcome
 from gateway.services.catalogue import Catalogue, ShortCode
 from gateway.services.outcome import CONNECTOR
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
@@ -258,7 +258,7 @@ def _target(found: _Whereto) -> str | None:
     return outbox.connector_target(CONNECTOR) if found.im_account is not None else None
 
 
-def _never(_link: str, _segments: int) -> bool:
+def _never(_link: str, _segments: int, _policy: UnknownOutcome) -> bool:
     return False
 
 

@@ -16,7 +16,7 @@ from billing import book
 from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
 from gateway.domain.failure import Refused
-from gateway.domain.message import Flight, Message, State
+from gateway.domain.message import Flight, Message, State, UnknownOutcome
 from gateway.services.catalogue import Catalogue, Service
 from gateway.sms import segments as text_segments
 from gateway.sms.content import text_of
@@ -105,9 +105,9 @@ class Drafting:
         now_s: float,
         *,
         link: str,
-        reserve: Callable[[str, int], bool],
+        reserve: Callable[[str, int, UnknownOutcome], bool],
     ) -> Draft:
-        """Decide everything about a submission; `reserve(link, segments)` says whether it may leave at once.
+        """Decide everything about a submission; `reserve(link, segments, policy)` says whether it may leave at once.
 
         Raises Refused with the field at fault.
         """
@@ -140,7 +140,7 @@ class Drafting:
             now_us + validity_us,
         )
         event = _event(message, service, sender.wallet, link)
-        return Draft(message, bodies, event, link, reserve(link, len(bodies)), now_s)
+        return Draft(message, bodies, event, link, reserve(link, len(bodies), service.unknown_outcome), now_s)
 
     def _service(self, name: str) -> Service:
         catalogue = self._catalogue

@@ -13,18 +13,17 @@ from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from billing import book
 from billing.event import ChargeState
-from billing.schema import account
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.message import STATE_NAMES, State
 from gateway.services.ports import Reader
 from gateway.services.reception import Accepted, Answer, Reception, answer_fields
 from gateway.services.submit import ENCODING_NAMES, Submission
-from gateway.store import trace
+from gateway.store import trace, wallets
 from gateway.store.trace import Trace
 from gateway.web import problem
 from gateway.web.body import read_body
@@ -164,9 +163,8 @@ def _refusals(answers: Sequence[Answer], *, is_batch: bool) -> web.Response:
 
 
 def _wallet(conn: Connection, wallet: int) -> dict[str, Any]:
-    currency = conn.execute(select(account.c.currency).where(account.c.id == wallet)).scalar_one()
     posted, held, available = book.balance(conn, wallet)
-    return {"available_minor": available, "held_minor": held, "posted_minor": posted, "currency": currency}
+    return {"available_minor": available, "held_minor": held, "posted_minor": posted, "currency": wallets.currency_of(conn, wallet)}
 
 
 # -- a message's life as JSON -----------------------------------------------------------------------------------------------

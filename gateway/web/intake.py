@@ -41,7 +41,7 @@ class Field(NamedTuple):
     """One member of a message: its type, the least and most of its length or value, and what a string looks like."""
 
     name: str
-    type: type
+    type: type[Any]
     least: int
     most: int
     description: str
@@ -81,7 +81,7 @@ class Intake:
             raise Refused("bad_field", "must be a list of messages", field=BATCH)
         if not 1 <= len(document) <= self._batch_messages_max:
             raise Refused("bad_field", f"{len(document)} messages; a batch has 1 to {self._batch_messages_max}", field=BATCH)
-        return document  # type: ignore[no-any-return]  # a list, by the line above
+        return document
 
     def submission_or_refusal(self, caller: Caller, message: Any) -> Submission | Refused:
         """One message of a batch, which is answered for itself."""

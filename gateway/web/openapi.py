@@ -185,8 +185,11 @@ _TITLES = {status.value: status.phrase for status in {*problem.STATUS_BY_REASON.
 
 def document(limits: Limits, services: Collection[str]) -> bytes:
     """The whole document as JSON."""
-    models = {model for operation in OPERATIONS for answer in operation.answers.values() if not isinstance(answer, str) for model in answer}
-    ordered = sorted({*models, Problem}, key=lambda model: model.__name__)
+    models: set[type[Answer]] = {
+        model for operation in OPERATIONS for answer in operation.answers.values() if not isinstance(answer, str) for model in answer
+    }
+    models.add(Problem)
+    ordered = sorted(models, key=lambda model: model.__name__)
     _, schemas = models_json_schema([(model, "serialization") for model in ordered], ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:

@@ -91,7 +91,9 @@ def test_a_label_sends_the_file_once_more(shell: Shell, door: Door, tmp_path: Pa
 def test_a_killed_command_goes_on_and_no_row_is_sent_twice_or_skipped(shell: Shell, door: Door, tmp_path: Path, killed_after: int):
     path = written(tmp_path / "people.csv", 35)
     arguments = ["send", "--csv", str(path), "--url", door.url, "--key", KEY, "--batch", "10"]
-    process = subprocess.Popen([sys.executable, "-c", "from gateway.cli import main; main()", *arguments], cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from gateway.cli import main; main()", *arguments], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
     # The batch is recorded and its answer never leaves: the worst moment there is.
     door.recorded = lambda batches: os.kill(process.pid, signal.SIGKILL) if batches == killed_after else None
     assert process.wait(30) == -signal.SIGKILL
@@ -119,7 +121,9 @@ def test_a_torn_last_line_of_the_journal_is_sent_again(shell: Shell, door: Door,
 
 def test_bad_rows_are_told_by_line_and_do_not_stop_the_rest(shell: Shell, door: Door, tmp_path: Path):
     path = tmp_path / "people.csv"
-    path.write_text('to,text,reference\n+861,one,a\n,no number,b\nbad,two,c\n+862,"two\nlines",d\n+863,x,y,z\n\n+864,,e\n+865,"a"b,f\n+866,last,g\n')
+    path.write_text(
+        'to,text,reference\n+861,one,a\n,no number,b\nbad,two,c\n+862,"two\nlines",d\n+863,x,y,z\n\n+864,,e\n+865,"a"b,f\n+866,last,g\n'
+    )
 
     sent = send(shell, door, path)
 
@@ -164,7 +168,9 @@ def test_what_spreadsheets_write_is_read(shell: Shell, door: Door, tmp_path: Pat
         (b"to,text\n+861,caf\xe9\n", "neither UTF-8 nor UTF-16"),
     ],
 )
-def test_a_file_that_is_no_list_of_messages_is_refused_in_one_line(shell: Shell, door: Door, tmp_path: Path, content: bytes, complaint: str):
+def test_a_file_that_is_no_list_of_messages_is_refused_in_one_line(
+    shell: Shell, door: Door, tmp_path: Path, content: bytes, complaint: str
+):
     path = tmp_path / "people.csv"
     path.write_bytes(content)
 
@@ -254,7 +260,9 @@ def test_a_journal_says_what_differs(tmp_path: Path):
         ("send", "--to", "+861", "--text", "x", "--wait", "-1", "--key", KEY),
     ],
 )
-def test_a_wrong_call_is_one_line_and_exit_code_2(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]):
+def test_a_wrong_call_is_one_line_and_exit_code_2(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+):
     monkeypatch.chdir(tmp_path)
 
     refused = shell(*arguments)

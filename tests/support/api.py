@@ -43,6 +43,8 @@ class TakingLink:
 
     name = "sim"
     window_free = 1000
+    window_max = 1000
+    is_up = True
 
     def __init__(self) -> None:
         self.flights: list[Flight] = []
@@ -97,8 +99,8 @@ def checked(response: aiohttp.ClientResponse, body: bytes) -> Any:
 
 def catalogue_of(revenue: int) -> Catalogue:
     chat = Service("chat", 10, "CNY", True, UnknownOutcome.RESEND, DAY_US, 3, "1", "flat", 2)
-    own = ShortCode("10661700", "chat", False, Plan("10661700", "", 20), "")
-    foreign = ShortCode("10669999", "chat", False, Plan("10669999", "", 20), "umbrella")
+    own = ShortCode("10661700", "chat", False, Plan("10661700"), "")
+    foreign = ShortCode("10669999", "chat", False, Plan("10669999"), "umbrella")
     codes = {code.number: code for code in (own, foreign)}
     return Catalogue({"chat": chat, "notice": chat._replace(name="notice", unit_price_minor=0)}, codes, "chat", "10661700", revenue, ())
 

@@ -5,6 +5,8 @@ What stands here is history: a later change of a table is a version of its own, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -12,6 +14,10 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+
+# SQLite keeps a table in the order of its INTEGER PRIMARY KEY; spelt BIGINT the key would be a second index.
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
@@ -29,7 +35,7 @@ def upgrade() -> None:
     _writer()
 
 
-def _where(condition: str) -> dict[str, sa.TextClause]:
+def _where(condition: str) -> dict[str, Any]:
     """A partial index in the words of both engines."""
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
@@ -38,7 +44,7 @@ def _ledger() -> None:
     """The ledger: who has money, and how it moves."""
     op.create_table(
         "account",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("party", sa.String(64), nullable=False, unique=True, comment="partner:NAME, im:NUMBER or house:NAME"),
         sa.Column("currency", sa.String(8), nullable=False),
         sa.Column("is_wallet", sa.Boolean(), nullable=False, comment="only wallets keep a running balance"),
@@ -52,7 +58,7 @@ def _ledger() -> None:
     )
     op.create_table(
         "transfer",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="a hold: the id of the event it pays for"),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False, comment="a hold: the id of the event it pays for"),
         sa.Column("cause", sa.String(96), comment="what made it, where the id does not say: topup:REFERENCE"),
         sa.Column("debit_account", sa.BigInteger(), nullable=False),
         sa.Column("credit_account", sa.BigInteger(), nullable=False),
@@ -72,7 +78,7 @@ def _charges() -> None:
     """What is charged, and which file told the carrier."""
     op.create_table(
         "charge",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="kind CHARGE: equal to event_id"),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False, comment="kind CHARGE: equal to event_id"),
         sa.Column("event_id", sa.BigInteger(), nullable=False, comment="the message"),
         sa.Column("record_type", sa.SmallInteger(), nullable=False, comment="0 CHARGE"),
         sa.Column("state", sa.SmallInteger(), nullable=False, comment="0 held, 10 captured, 11 released, 12 expired, 13 zero_rated"),
@@ -110,7 +116,7 @@ def _exports() -> None:
     """Export runs and what is in them."""
     op.create_table(
         "export_run",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("profile", sa.String(32), nullable=False),
         sa.Column("carrier", sa.String(32), nullable=False),
         sa.Column("file_seq", sa.Integer(), nullable=False),
@@ -118,7 +124,7 @@ def _exports() -> None:
         sa.Column("from_us", sa.BigInteger(), nullable=False),
         sa.Column("to_us", sa.BigInteger(), nullable=False),
         sa.Column("upto_seq", sa.BigInteger(), nullable=False, comment="last journal_seq the run could see"),
-        sa.Column("state", sa.SmallInteger(), nullable=False, comment="0 closed, 1 written"),
+        sa.Column("state", sa.SmallInteger(), nullable=False, comment="-1 gathering, 0 closed, 1 written"),
         sa.Column("records", sa.Integer(), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
         sa.Column("file_name", sa.String(160), nullable=False),
@@ -130,7 +136,7 @@ def _exports() -> None:
     op.create_index("export_run_number", "export_run", ["profile", "carrier", "file_seq", "revision"], unique=True)
     op.create_table(
         "export_member",
-        sa.Column("charge_id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="one charge is in one original file"),
+        sa.Column("charge_id", _ID, primary_key=True, autoincrement=False, comment="one charge is in one original file"),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.Column("record_seq", sa.Integer(), nullable=False),
     )
@@ -141,7 +147,7 @@ def _partners() -> None:
     """Partners, and their answers kept for a repeated request."""
     op.create_table(
         "partner",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("name", sa.String(32), nullable=False, unique=True, comment="also its SMPP system_id"),
         sa.Column("smpp_password_hash", sa.String(160), comment="argon2id; none: may not bind"),
         sa.Column("api_key_hash", sa.String(64), unique=True, comment="SHA-256 of a 256-bit random key"),
@@ -164,7 +170,7 @@ def _messages() -> None:
     """Messages to handsets."""
     op.create_table(
         "message",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("front", sa.SmallInteger(), nullable=False, comment="0 smpp, 1 http, 2 im, 3 gateway itself"),
         sa.Column("partner_id", sa.BigInteger()),
         sa.Column("im_account", sa.BigInteger()),
@@ -194,7 +200,7 @@ def _segments() -> None:
     """Their segments and attempts."""
     op.create_table(
         "segment",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="message id + number"),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False, comment="message id + number"),
         sa.Column(
             "state",
             sa.SmallInteger(),
@@ -234,7 +240,7 @@ def _from_phones() -> None:
     """Messages from handsets and their parts."""
     op.create_table(
         "mo_part",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("source", sa.String(21), nullable=False),
         sa.Column("destination", sa.String(21), nullable=False),
         sa.Column("reference", sa.Integer(), nullable=False),
@@ -251,7 +257,7 @@ def _from_phones() -> None:
     op.create_index("mo_part_key", "mo_part", ["source", "destination", "reference", "is_wide", "total", "number"], unique=True)
     op.create_table(
         "mo",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("link", sa.String(32), nullable=False),
         sa.Column("source", sa.String(21), nullable=False),
         sa.Column("source_ton", sa.SmallInteger(), nullable=False),
@@ -279,7 +285,7 @@ def _handovers() -> None:
     """What waits to be handed over, and receipts that wait for their message."""
     op.create_table(
         "outbox",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("target", sa.String(40), nullable=False, comment="partner:NAME's deliver_sm, or connector:NAME"),
         sa.Column("kind", sa.SmallInteger(), nullable=False, comment="1 receipt, 2 MO, 3 chat message, 4 chat status"),
         sa.Column("message_id", sa.BigInteger(), nullable=False, comment="the message or MO it tells of"),
@@ -292,7 +298,7 @@ def _handovers() -> None:
     op.create_index("outbox_waiting", "outbox", ["target", "id"], **_where("done_at IS NULL"))
     op.create_table(
         "parked_receipt",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("link", sa.String(32), nullable=False),
         sa.Column("smsc_id", sa.String(65), nullable=False),
         sa.Column("state", sa.SmallInteger(), nullable=False, comment="SMPP message_state"),
@@ -328,7 +334,7 @@ def _messenger() -> None:
     """The embedded messenger."""
     op.create_table(
         "im_account",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False, comment="the account number"),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False, comment="the account number"),
         sa.Column("nick", sa.String(64), nullable=False),
         sa.Column("password_hash", sa.String(160), nullable=False),
         sa.Column("wallet", sa.BigInteger(), nullable=False),
@@ -345,7 +351,7 @@ def _messenger() -> None:
     )
     op.create_table(
         "im_message",
-        sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("account", sa.BigInteger(), nullable=False, comment="whose history it is in"),
         sa.Column("peer", sa.String(21), nullable=False),
         sa.Column("is_outgoing", sa.Boolean(), nullable=False),

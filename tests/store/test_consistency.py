@@ -1,0 +1,131 @@
+"""What must hold between messages, charges and the outbox: a sound store is clean, and each way to break it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, insert, text
+
+from billing import book
+from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
+from gateway.domain.message import Message
+from gateway.store import consistency, messages, outbox
+from gateway.store.engine import migrate, open_writing
+from gateway.store.schema import attempt
+
+NOW = 1_800_000_000_000_000
+WALLET, PRICE = 7, 10
+DELIVERED, FAILED, EXPIRED, LIVE, PER_MESSAGE, FREE = (number << 8 for number in range(1, 7))
+
+
+def message(id_: int, segments: int) -> Message:
+    return Message(id_, 1, 1, None, None, "chat", "10661700", 0, 1, "8613900000001", 1, 1, 0, 0, 0, 0, 0, 1, segments, None, NOW, NOW + 1)
+
+
+def event(id_: int, segments: int, fee_class: FeeClass, price: int) -> BillableEvent:
+    quantity = segments if fee_class is FeeClass.PER_PART else 1
+    wallet = WALLET if price else None
+    places = (wallet, "sim", "10661700", None, "8613900000001", None, segments, quantity, price, price * quantity)
+    return BillableEvent(id_, Direction.MT, NOW, "chat", fee_class, Payer.SP, *places, "CNY", "flat/1:x", "service:chat")
+
+
+def settlement(id_: int, state: ChargeState, held: int, amount: int, parts_charged: int) -> Settlement:
+    wallet = WALLET if held else None
+    return Settlement(id_, state, wallet, held, amount, parts_charged, id_, "DELIVRD", NOW, None, None, "sim")
+
+
+def fill(conn: Connection) -> None:
+    """One message of each kind: two parts each, as the services leave them."""
+    ids = iter(range(1, 1000))
+    house = book.ensure_house(conn, "CNY", new_id=lambda: next(ids), now_us=NOW)
+    book.open_account(conn, WALLET, "partner:acme", "CNY", True, NOW)
+    book.top_up(conn, WALLET, 1000, "first", 1001, NOW)
+    kinds = dict.fromkeys((DELIVERED, FAILED, EXPIRED, LIVE), FeeClass.PER_PART) | {PER_MESSAGE: FeeClass.PER_MSG, FREE: FeeClass.FREE}
+    book.hold_many(
+        conn, [event(id_, 2, kind, 0 if id_ == FREE else PRICE) for id_, kind in kinds.items()], revenue=house.revenue, now_us=NOW
+    )
+    segments = [(id_ + number, 1, "sim", b"x", 1, NOW + 1, NOW) for id_ in kinds for number in (1, 2)]
+    messages.insert(conn, [message(id_, 2) for id_ in kinds], segments)
+    for id_, states in {
+        DELIVERED: (10, 11),
+        FAILED: (11, 11),
+        EXPIRED: (11, 12),
+        LIVE: (2, 10),
+        PER_MESSAGE: (10, 10),
+        FREE: (10, 10),
+    }.items():
+        for number, state in enumerate(states, 1):
+            values = {"state": state, "id": id_ + number, "done": NOW if state >= 10 else None}
+            query = "UPDATE segment SET state = :state, smsc_id = 'a', submitted_at = 1, done_at = :done WHERE id = :id"
+            conn.execute(text(query), values)
+    settlements = [
+        settlement(DELIVERED, ChargeState.CAPTURED, 20, 10, 1),
+        settlement(FAILED, ChargeState.RELEASED, 20, 0, 0),
+        settlement(EXPIRED, ChargeState.EXPIRED, 20, 0, 0),
+        settlement(PER_MESSAGE, ChargeState.CAPTURED, 10, 10, 2),
+        settlement(FREE, ChargeState.CAPTURED, 0, 0, 2),
+    ]
+    assert all(book.settle_many(conn, settlements, now_us=NOW))
+    outbox.insert(conn, [outbox.Entry(5000, "partner:1", outbox.KIND_RECEIPT, FAILED, 11)])
+    conn.execute(insert(attempt), {"segment_id": FAILED + 1, "number": 1, "link": "sim", "ended_at": NOW, "outcome": "retry"})
+
+
+@pytest.fixture
+def conn(tmp_path: Path) -> Iterator[Connection]:
+    engine = open_writing(f"sqlite:///{tmp_path / 'store.db'}", synchronous="OFF")
+    migrate(engine)
+    with engine.begin() as conn:
+        fill(conn)
+        yield conn
+    engine.dispose()
+
+
+def test_a_sound_store_is_clean(conn: Connection):
+    assert consistency.check(conn) == []
+
+
+def test_an_empty_store_is_clean(tmp_path: Path):
+    engine = open_writing(f"sqlite:///{tmp_path / 'empty.db'}", synchronous="OFF")
+    migrate(engine)
+
+    with engine.begin() as conn:
+        assert consistency.check(conn) == []
+    engine.dispose()
+
+
+BROKEN = {
+    "message_charged_once": f"DELETE FROM charge WHERE id = {FREE}",
+    "delivered_is_captured": f"UPDATE charge SET state = 11 WHERE id = {FREE}",
+    "captured_was_delivered": f"UPDATE segment SET state = 11 WHERE id BETWEEN {FREE + 1} AND {FREE + 2}",
+    "final_is_settled": f"UPDATE segment SET state = 10, done_at = 1 WHERE id = {LIVE + 1}",
+    "mt_charge_has_message": f"DELETE FROM message WHERE id = {FREE}",
+    "mo_charge_has_mo": f"UPDATE charge SET direction = 1 WHERE id = {FREE}",
+    "live_is_held": f"UPDATE segment SET state = 2, done_at = NULL WHERE id = {FREE + 1}",
+    "undelivered_is_released": f"UPDATE segment SET state = 11 WHERE id = {DELIVERED + 1}",
+    "expired_never_failed": f"UPDATE charge SET state = 12 WHERE id = {FAILED}",
+    "parts_charged_were_delivered": f"UPDATE charge SET parts_charged = 2 WHERE id = {DELIVERED}",
+    "amount_is_parts_delivered": f"UPDATE segment SET state = 10 WHERE id = {DELIVERED + 2}",
+    "whole_or_nothing": f"UPDATE segment SET state = 11 WHERE id = {PER_MESSAGE + 1}",
+    "message_has_its_parts": f"DELETE FROM segment WHERE id = {FREE + 2}",
+    "segment_has_message": f"UPDATE segment SET id = {FREE + 9} WHERE id = {FREE + 2}",
+    "segment_state_known": f"UPDATE segment SET state = 7 WHERE id = {LIVE + 1}",
+    "final_has_its_time": f"UPDATE segment SET done_at = NULL WHERE id = {FREE + 1}",
+    "submitted_has_its_id": f"UPDATE segment SET smsc_id = NULL WHERE id = {LIVE + 1}",
+    "sent_was_claimed": f"UPDATE segment SET claimed_at = NULL WHERE id = {LIVE + 1}",
+    "attempt_has_segment": "UPDATE attempt SET segment_id = 99",
+    "told_of_a_message": "UPDATE outbox SET message_id = 99",
+    "told_of_an_mo": "UPDATE outbox SET kind = 2",
+    "told_the_final_state": f"UPDATE outbox SET message_id = {LIVE}",
+    "told_once": f"INSERT INTO outbox (id, target, kind, message_id, state) VALUES (5001, 'partner:1', 1, {FAILED}, 11)",
+}
+
+
+@pytest.mark.parametrize("name", [invariant.name for invariant in consistency.INVARIANTS])
+def test_each_way_to_break_the_store_is_named(conn: Connection, name: str):
+    conn.execute(text(BROKEN[name]))
+
+    found = {violation.invariant for violation in consistency.check(conn)}
+
+    assert name in found
