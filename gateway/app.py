@@ -99,11 +99,12 @@ class Gateway:
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
-        for link in self.links:
-            link.start()
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
+        # Last: a gateway that cannot open its doors must not have shown itself to a carrier.
+        for link in self.links:
+            link.start()
         self.is_ready = True
 
     def _wire(self) -> None:

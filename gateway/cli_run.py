@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -67,6 +68,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     try:
         await start(gateway, world)
+        _calm_collector()
         _log.info("ready", http=gateway.web_port, smpp=gateway.smpp_server.port)
         await stopping.wait()
         _log.info("stopping")
@@ -74,6 +76,16 @@ async def _serve(settings: Settings) -> None:
     finally:
         await world.close()
     _log.info("stopped")
+
+
+def _calm_collector() -> None:
+    """Keep the cyclic collector from walking what lives as long as the process, at every few hundred messages.
+
+    Messages in flight are freed by their counts; measured, full collections took a third of the loop's time at full load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def start(gateway: Gateway, world: RealWorld) -> None:
@@ -105,7 +117,7 @@ def _port_trouble(settings: Settings, error: OSError) -> str:
     doors = {settings.web.port: ("web", settings.web.host), settings.smpp_server.port: ("smpp_server", settings.smpp_server.host)}
     for port, (section, host) in doors.items():
         if str(port) in str(error):
-            why = error.strerror or str(error)
+            why = os.strerror(error.errno) if error.errno else str(error)
             return f"cannot listen on {host}:{port} ({why}); is another gateway running? set [{section}] port to a free one"
     return f"cannot open a door: {error}"
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from simulators import sim_world
+
 if TYPE_CHECKING:
     from simulators.smsc_config import SmscConfig
     from simulators.smsc_rules import Rule
@@ -27,6 +29,9 @@ sim = typer.Typer(help="Simulators: what stands around the gateway, on your own 
 @sim.callback()
 def _sim() -> None:
     """Simulators: what stands around the gateway, on your own machine."""
+
+
+sim.command("world")(sim_world.world)
 
 
 @sim.command("smsc")

@@ -57,8 +57,8 @@ class Ports(NamedTuple):
     phones: int
 
 
-# How a person chooses another one.
-OPTIONS = Ports("--port", "--smpp-port", "--smsc-port", "--phones-port")  # type: ignore[arg-type] # names in the places of the numbers
+# How a person chooses another one, in the order of Ports.
+OPTIONS = ("--port", "--smpp-port", "--smsc-port", "--phones-port")
 
 
 class Secrets(NamedTuple):
@@ -162,14 +162,17 @@ class Demo:
         await send(int(han), PHONES[1], "Dinner at seven? Just answer this SMS.", "welcome-4")
         answers = ("收到，谢谢！", "Yes, see you at seven.")
         for phone, answer in zip(PHONES, answers, strict=True):
-            number = phone.removeprefix("+")
-            if await self.smsc.until(lambda number=number: bool(self._received(number)), WELCOME_TIMEOUT_S):  # type: ignore[misc] # bound at once
-                self.smsc.send_mo(number, self._received(number)[0], answer)
+            await self._answer(phone.removeprefix("+"), answer)
 
-    def _received(self, number: str) -> list[str]:
-        """From whom a phone has messages."""
-        phone = self.smsc.phones.get(number)
-        return [] if phone is None else [message.peer for message in phone.messages]
+    async def _answer(self, number: str, text: str) -> None:
+        """Let a phone answer what it received."""
+
+        def addresses() -> list[str]:
+            phone = self.smsc.phones.get(number)
+            return [] if phone is None else [message.peer for message in phone.messages]
+
+        if await self.smsc.until(lambda: bool(addresses()), WELCOME_TIMEOUT_S):
+            self.smsc.send_mo(number, addresses()[0], text)
 
     def _settings(self, http_port: int, smpp_port: int) -> Settings:
         link = Link(name="sim", host=HOST, port=self.smsc.port, system_id="bellhop", password=SecretStr(LINK_PASSWORD), window=100)

@@ -50,10 +50,10 @@ CHAT_PASSWORD = "friendly-words"
 # Name, price, by part, unknown outcome: the auditor has its own copy of what the gateway is told.
 SERVICES = (
     ("chat", 10, "part", "resend"),
-    ("premium", 100, "part", "hold"),
+    ("prem", 100, "part", "hold"),
     ("alert", 7, "part", "drop"),
     ("flat", 30, "message", "resend"),
-    ("notice", 0, "part", "resend"),
+    ("note", 0, "part", "resend"),
 )
 PARTNERS = {"acme": 100_000, "poor": 45}
 ACCOUNTS = ("10001", "10002", "10003")
@@ -113,9 +113,15 @@ def gateway_program(sim: Sim, evidence: Evidence) -> Any:
         _listen_to_log(evidence)
         await gateway.start()
         world.log("ready")
-        await asyncio.Event().wait()
+        await stay()
 
     return program
+
+
+async def stay() -> None:
+    """For ever, and held by the loop's timers: a program that waits for nothing would be collected."""
+    while True:
+        await asyncio.sleep(3_600.0)
 
 
 def _is_password(password_hash: str, password: str) -> bool:
@@ -143,11 +149,12 @@ def api_key(partner: str) -> str:
 
 def furnish(sim: Sim) -> None:
     """Put the prepared store into the gateway's folder."""
-    (Path(sim.node(GATEWAY).folder) / "store.db").write_bytes(_template())
+    (Path(sim.node(GATEWAY).folder) / "store.db").write_bytes(template())
 
 
 @lru_cache(maxsize=1)
-def _template() -> bytes:
+def template() -> bytes:
+    """The store that every run begins with: partners, accounts and their contacts."""
     with tempfile.TemporaryDirectory(prefix="bellhop-template-") as folder:
         path = Path(folder) / "store.db"
         engine = open_writing(f"sqlite:///{path}", synchronous="OFF")

@@ -91,7 +91,7 @@ def _new(numbers: Stream, evidence: Evidence, front: str, owner: str, source: st
 
 
 def _service(numbers: Stream) -> str:
-    return numbers.choice(["chat", "chat", "premium", "premium", "alert", "flat", "notice"])
+    return numbers.choice(["chat", "chat", "prem", "prem", "alert", "flat", "note"])
 
 
 def _smpp_deed(numbers: Stream, evidence: Evidence) -> Deed:
@@ -121,7 +121,7 @@ def _with_header(numbers: Stream, evidence: Evidence, first: Sent) -> list[tuple
 
 def _submit(sent: Sent, data_coding: int, esm_class: int, short: bytes, tlvs: dict[int, bytes]) -> p.SubmitSm:
     return p.SubmitSm(
-        service_type=sent.service[:5],
+        service_type=sent.service,
         source_addr=sent.source,
         source_addr_npi=1,
         dest_addr_ton=1,
@@ -148,7 +148,7 @@ def _http_deed(numbers: Stream, evidence: Evidence, owner: str) -> Deed:
 
 def _flood(numbers: Stream, evidence: Evidence) -> Deed:
     """More in one batch than a lane keeps in memory."""
-    service = numbers.choice(["chat", "premium"])
+    service = numbers.choice(["chat", "prem"])
     sents = [_new(numbers, evidence, "http", "acme", "10690009", service, numbers.choice(house.PHONES)) for _ in range(120)]
     for sent in sents:
         sent.text = f"{sent.token} flood"
@@ -188,6 +188,8 @@ class EsmePartner:
     async def run(self, world: SimWorld) -> None:
         """For ever."""
         while True:
+            # A delivery may come with the answer to the bind, so the session has its number before.
+            self._session += 1
             try:
                 esme = await Esme.connect(
                     world, house.GATEWAY, house.SMPP_PORT, system_id="acme", password=house.PASSWORD, limits=Limits(enquire_link_s=10.0),
@@ -196,7 +198,6 @@ class EsmePartner:
             except (OSError, BindRefusedError, TimeoutError):
                 await asyncio.sleep(0.5 + self._numbers.random())
                 continue
-            self._session += 1
             world.log("partner bound", session=self._session)
             leaves_at = self._sim.loop.time() + self._numbers.random() * 60.0
             await self._work(esme, leaves_at)
@@ -260,6 +261,9 @@ class Browser:
         self._session = http_session(world.network, total_s=REQUEST_TIMEOUT_S)
         self._evidence = evidence
 
+    async def close(self) -> None:
+        await self._session.close()
+
     async def ask(self, method: str, path: str, headers: dict[str, str], body: Any = None) -> tuple[int, Any] | None:
         data = None if body is None else json.dumps(body).encode()
         url = f"http://{house.GATEWAY}:{house.HTTP_PORT}{path}"
@@ -291,6 +295,10 @@ class HttpPartner:
         self._sim = sim
         self._evidence = evidence
         self._browser = Browser(world, evidence)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._browser.close()
 
     async def do(self, deed: Deed) -> None:
         """One request at its time."""
@@ -358,6 +366,10 @@ class ChatUser:
         self._browser = Browser(world, evidence)
         self._number = number
         self._token = ""
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._browser.close()
 
     async def do(self, deed: Deed) -> None:
         """Say one thing at its time."""

@@ -67,6 +67,11 @@ def segment_number(segment_id: int) -> int:
     return segment_id & SEGMENT_MAX
 
 
+def id_floor(at_us: int) -> int:
+    """The least id that can have been made at a UTC time in microseconds or later."""
+    return max(0, at_us - EPOCH_US) << _STAMP_SHIFT
+
+
 def made_at_us(any_id: int) -> int:
     """The UTC time in microseconds that is written in an id."""
     return (any_id >> _STAMP_SHIFT) + EPOCH_US

@@ -5,24 +5,32 @@ SMPP 3.4 sections 4.4 and 5.2; the choices the specification leaves are in docs/
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from gateway.domain.address import NAME_SEPTETS_MAX
 from gateway.domain.failure import Kind, Refused
+from gateway.domain.ids import made_at_us
 from gateway.domain.message import State
 from gateway.domain.verdict import STAT_OF_STATE
 from gateway.smpp import pdu as p
-from gateway.smpp import validity
-from gateway.smpp.consts import Status, Tag
+from gateway.smpp import tlv, validity
+from gateway.smpp.consts import Npi, Status, Tag, Ton
 from gateway.smpp.errors import TimeError
 from gateway.sms import udh
+from gateway.sms.content import CODINGS
 from gateway.sms.errors import UdhError
+from gateway.sms.segments import OCTETS_MAX, SEPTETS_MAX
 from gateway.store.outbox import KIND_RECEIPT, Handover
 
 UDHI = 0x40
 RECEIPT_ESM_CLASS = 0x04
 SHORT_MESSAGE_MAX = 254
 VERSION_3_4 = 0x34
+_NPIS = frozenset(int(npi) for npi in Npi)
+_SAR_TAGS = frozenset({int(Tag.SAR_MSG_REF_NUM), int(Tag.SAR_TOTAL_SEGMENTS), int(Tag.SAR_SEGMENT_SEQNUM)})
+_NETWORK_ERROR = re.compile(r"[0-9]{3,4}")
 # GSM service types of section 5.2.11: they say which bearer is meant, not which service of ours.
 _BEARERS = frozenset({"", "CMT", "CPT", "VMN", "VMA", "WAP", "USSD"})
 
@@ -68,19 +76,29 @@ def check(request: p.SubmitSm, now_us: int) -> None:
         raise StatusRefused(Status.ESME_RINVREPFLAG, "replace_if_present_flag is 0 or 1")
     if request.esm_class & 0x3C not in (0x00, 0x08, 0x10):
         raise StatusRefused(Status.ESME_RINVESMCLASS, "esm_class names no message type that may be submitted")
-    if request.source_addr_ton > 6:
-        raise StatusRefused(Status.ESME_RINVSRCTON, "source_addr_ton is 0 to 6")
-    if request.dest_addr_ton > 6:
-        raise StatusRefused(Status.ESME_RINVDSTTON, "dest_addr_ton is 0 to 6")
     if request.sm_default_msg_id:
         raise StatusRefused(Status.ESME_RINVDFTMSGID, "there are no predefined messages")
+    _check_source(request)
     _check_destination(request)
     _check_body(request)
     if request.schedule_delivery_time:
         _check_schedule(request.schedule_delivery_time, now_us)
 
 
+def _check_source(request: p.SubmitSm) -> None:
+    if request.source_addr_ton > Ton.ABBREVIATED:
+        raise StatusRefused(Status.ESME_RINVSRCTON, "source_addr_ton is 0 to 6")
+    if request.source_addr_npi not in _NPIS:
+        raise StatusRefused(Status.ESME_RINVSRCNPI, "source_addr_npi is none of section 5.2.6")
+    if request.source_addr_ton == Ton.ALPHANUMERIC and len(request.source_addr) > NAME_SEPTETS_MAX:
+        raise StatusRefused(Status.ESME_RINVSRCADR, "a sender name has at most 11 characters")
+
+
 def _check_destination(request: p.SubmitSm) -> None:
+    if request.dest_addr_ton > Ton.ABBREVIATED or request.dest_addr_ton == Ton.ALPHANUMERIC:
+        raise StatusRefused(Status.ESME_RINVDSTTON, "dest_addr_ton is 0 to 4 or 6")
+    if request.dest_addr_npi not in _NPIS:
+        raise StatusRefused(Status.ESME_RINVDSTNPI, "dest_addr_npi is none of section 5.2.6")
     digits = request.destination_addr.removeprefix("+")
     if not digits.isascii() or not digits.isdigit() or len(digits) < 3:
         raise StatusRefused(Status.ESME_RINVDSTADR, "destination_addr is not a number")
@@ -90,13 +108,31 @@ def _check_body(request: p.SubmitSm) -> None:
     has_payload = bool(request.tlvs) and Tag.MESSAGE_PAYLOAD in request.tlvs
     if has_payload and request.short_message:
         raise StatusRefused(Status.ESME_ROPTPARNOTALLWD, "short_message and message_payload exclude each other")
+    sar = _sar(request)
     if request.esm_class & UDHI:
-        if request.tlvs and Tag.SAR_MSG_REF_NUM in request.tlvs:
+        if sar is not None:
             raise StatusRefused(Status.ESME_RINVOPTPARAMVAL, "UDH and SAR exclude each other")
         try:
             udh.parse(body_of(request))
         except UdhError:
             raise StatusRefused(Status.ESME_RINVESMCLASS, "the user data header contradicts itself") from None
+    esm_class, body = content_of(request)
+    if esm_class & UDHI and len(body) > (SEPTETS_MAX if CODINGS[request.data_coding] == "default" else OCTETS_MAX):
+        raise StatusRefused(Status.ESME_RINVMSGLEN, "a part with a header is longer than one short message")
+
+
+def _sar(request: p.SubmitSm) -> tuple[int, int, int] | None:
+    """The (reference, total, number) of sections 5.3.2.22 to 24, None for a message that is whole."""
+    if not request.tlvs or _SAR_TAGS.isdisjoint(request.tlvs):
+        return None
+    reference = tlv.get_int(request, Tag.SAR_MSG_REF_NUM)
+    total = tlv.get_int(request, Tag.SAR_TOTAL_SEGMENTS)
+    number = tlv.get_int(request, Tag.SAR_SEGMENT_SEQNUM)
+    if reference is None or total is None or number is None:
+        raise StatusRefused(Status.ESME_RMISSINGOPTPARAM, "the three SAR parameters belong together")
+    if not 1 <= number <= total:
+        raise StatusRefused(Status.ESME_RINVOPTPARAMVAL, "sar_segment_seqnum is not within sar_total_segments")
+    return (reference, total, number) if total > 1 else None
 
 
 def _check_schedule(schedule: str, now_us: int) -> None:
@@ -130,6 +166,20 @@ def body_of(request: p.SubmitSm) -> bytes:
     return request.short_message
 
 
+def content_of(request: p.SubmitSm) -> tuple[int, bytes]:
+    """esm_class and the octets. SAR becomes a header, which every carrier understands: six octets, for which its parts leave room."""
+    sar = _sar(request)
+    if sar is None:
+        return request.esm_class, body_of(request)
+    reference, total, number = sar
+    return request.esm_class | UDHI, udh.concat_header(reference & 0xFF, total, number) + body_of(request)
+
+
+def written_id(message_id: int, peer_version: int) -> str:
+    """A message's id as its partner reads it. SMPP 3.3 has room for eight hexadecimal digits: the microseconds, modulo 71 minutes."""
+    return str(message_id) if peer_version >= VERSION_3_4 else f"{made_at_us(message_id) & 0xFFFFFFFF:08X}"
+
+
 def service_name(service_type: str) -> str:
     """Our service that a service_type names; a GSM bearer names the default one."""
     return "" if service_type in _BEARERS else service_type
@@ -155,20 +205,21 @@ def deliver_sm(handover: Handover, peer_version: int) -> p.DeliverSm:
         destination_addr=mo.destination,
         esm_class=mo.esm_class & ~UDHI if mo.parts > 1 else mo.esm_class,
         data_coding=mo.data_coding,
-        short_message=body[:SHORT_MESSAGE_MAX],
+        short_message=body,
         tlvs=tlvs,
     )
 
 
 _RECEIPTED_MESSAGE_ID, _MESSAGE_STATE_TAG = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.MESSAGE_STATE)
+_NETWORK_ERROR_CODE, _GSM_NETWORK = int(Tag.NETWORK_ERROR_CODE), 3
 _MESSAGE_STATE = {State.DELIVERED: 2, State.EXPIRED: 3, State.FAILED: 5}
 
 
 def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
     message, state = handover.message, State(handover.entry.state)
     assert message is not None
-    message_id = str(message.id)
-    error = handover.error if handover.error is not None and handover.error.isdigit() else "000"
+    message_id = written_id(message.id, peer_version)
+    error = handover.error if handover.error is not None and _NETWORK_ERROR.fullmatch(handover.error) else "000"
     # Appendix B, with fixed words only: no text of the message goes back, and nothing that could fail to encode.
     text = (
         f"id:{message_id} sub:001 dlvrd:{'001' if state is State.DELIVERED else '000'} submit date:{_date(message.accepted_at)} "
@@ -177,6 +228,8 @@ def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
     tlvs: dict[int, bytes] = {}
     if peer_version >= VERSION_3_4:
         tlvs = {_RECEIPTED_MESSAGE_ID: message_id.encode() + b"\0", _MESSAGE_STATE_TAG: bytes((_MESSAGE_STATE[state],))}
+        if error != "000":
+            tlvs[_NETWORK_ERROR_CODE] = bytes((_GSM_NETWORK,)) + int(error).to_bytes(2, "big")
     return p.DeliverSm(
         source_addr_ton=message.destination_ton,
         source_addr_npi=message.destination_npi,

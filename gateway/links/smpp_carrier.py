@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.domain.address import Address, AddressError, from_smpp
+from gateway.domain.ids import id_floor
 from gateway.domain.message import Flight
 from gateway.links.smpp_client import Bind
 from gateway.links.smpp_transport import SmppTransport
 from gateway.services.dispatch import Dispatch
 from gateway.services.outcome import Noted, Report
-from gateway.services.receive import Incoming, Received, Receiving
+from gateway.services.receive import REPEAT_US, Incoming, Received, Receiving
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt
 from gateway.smpp.consts import Status, Tag
 from gateway.smpp.tlv import get_int
 from gateway.sms.udh import Concatenation
+from gateway.store import mo
 from gateway.store.writer import Bulk, StoreWriter
 from gateway.world import World
 
@@ -40,15 +42,26 @@ class CarrierSide:
         self._writer = writer
         self._dispatch = dispatch
         self._receive: Bulk[Incoming, Received] = Bulk(receiving.receive_many, rank=6)
+        self._settle: Bulk[tuple[int, int], None] = Bulk(mo.settle_sessions, rank=6, is_kept=True)
         self._received = received
         self._counted = counted
         self.responded = dispatch.responded
+        self.responded_late = dispatch.responded_late
         self.window_opened = dispatch.window_opened
 
     def unanswered(self, flight: Flight) -> None:
         """A submit_sm will not be answered."""
         self._counted("unanswered", flight.link)
         self._dispatch.unanswered(flight)
+
+    def parted(self, session_id: int) -> None:
+        """Remember that what came by this connection was answered, and heard to be."""
+        since = id_floor(self._world.clock.now_us() - REPEAT_US)
+
+        def done(_result: None, _error: BaseException | None) -> None:
+            """Nobody waits for it."""
+
+        self._writer.put(self._settle, (session_id, since), done)
 
     def received(self, bind: Bind, wire: SmppTransport, request: p.DeliverSm | p.DataSm, report: receipt.Report | None) -> None:
         """A deliver_sm or data_sm came."""
@@ -83,6 +96,7 @@ class CarrierSide:
             self._world.clock.now_us(),
             self._world.next_id(),
             self._dispatch.flying(bind.link.name, told.smsc_id),
+            text.text if text is not None else "",
         )
 
         def done(noted: Noted | None, error: BaseException | None) -> None:

@@ -17,7 +17,7 @@ from gateway.smpp import events as e
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt
 from gateway.smpp.consts import Status
-from gateway.smpp.errors import LocalProtocolError
+from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
 from gateway.smpp.session import Limits, Role, Session
 from gateway.world import World
 
@@ -30,6 +30,8 @@ _BINDS: dict[str, type[p.BindTransceiver | p.BindTransmitter | p.BindReceiver]] 
     "receiver": p.BindReceiver,
 }
 RECEIPT_REQUESTED = 1
+# Whoever says unbind has read all our answers, so nothing of that session will be delivered again.
+_ORDERLY = frozenset({e.CloseReason.UNBOUND, e.CloseReason.PEER_UNBOUND})
 
 
 class LinkConfig(NamedTuple):
@@ -58,7 +60,15 @@ class Carrier(Protocol):
 
     def unanswered(self, flight: Flight) -> None: ...
 
+    def responded_late(self, flight: Flight, status: int, smsc_id: str) -> None:
+        """An answer after `unanswered` was told of the same attempt."""
+        ...
+
     def window_opened(self, name: str) -> None: ...
+
+    def parted(self, session_id: int) -> None:
+        """A connection ended with unbind and its answer."""
+        ...
 
     def received(self, bind: Bind, wire: SmppTransport, request: p.DeliverSm | p.DataSm, report: receipt.Report | None) -> None:
         """A deliver_sm; it must be answered through `bind.respond(wire, ...)`, after its commit."""
@@ -72,6 +82,7 @@ class Bind:
         self.link = link
         self.number = number
         self.session_id = 0  # tells one connection from the next, for repeated deliver_sm
+        self.bound_at: float | None = None
         self.wire: SmppTransport | None = None
         self.is_bound = False
         self.refused_status = 0
@@ -89,10 +100,13 @@ class Bind:
     async def run(self) -> None:
         """Connect and bind, again and again."""
         pause_s = self.link.config.backoff_s_min
-        while not self.link.is_stopping:
-            was_bound = await self._connect_once()
+        while True:
+            stood_s = await self._connect_once()
             config = self.link.config
-            if was_bound:
+            if self.link.is_stopping:
+                return
+            # A bind that falls at once is no success: the pause grows on.
+            if stood_s > pause_s:
                 pause_s = config.backoff_s_min
             elif self.refused_status in _CREDENTIALS:
                 pause_s = config.backoff_s_max
@@ -100,12 +114,13 @@ class Bind:
             await asyncio.sleep(pause_s * jitter)
             pause_s = min(pause_s * 2, config.backoff_s_max)
 
-    async def _connect_once(self) -> bool:
+    async def _connect_once(self) -> float:
+        """One connection from its beginning to its end; for how many seconds it was bound."""
         config, world = self.link.config, self.link.world
         self._closed = asyncio.Event()
         self.refused_status = 0
+        self.bound_at = None
         self.session_id = world.next_id()
-        was_bound = False
 
         def make() -> SmppTransport:
             return SmppTransport(Session(Role.ESME, config.limits, now=world.clock.monotonic()), world.clock, self._handle)
@@ -115,7 +130,7 @@ class Bind:
                 _, self.wire = await world.network.connect(make, config.host, config.port, ssl=config.ssl)
         except (OSError, TimeoutError) as error:
             self._failed(f"cannot connect to {config.host}:{config.port}: {str(error) or 'timed out'}")
-            return False
+            return 0.0
         assert self.wire is not None
         try:
             request: p.Bind = _BINDS[config.bind](
@@ -123,13 +138,11 @@ class Bind:
             )
             self.wire.send(request)
             await self._closed.wait()
-            was_bound = not self.refused_status
         finally:
             self.is_bound = False
-            if self.wire is not None:
-                self.wire.abort()
+            self.wire.abort()
             self.wire = None
-        return was_bound
+        return 0.0 if self.bound_at is None else world.clock.monotonic() - self.bound_at
 
     def _handle(self, wire: SmppTransport, events: list[e.Event]) -> None:
         carrier, name = self.link.carrier, self.link.name
@@ -147,8 +160,13 @@ class Bind:
                 if isinstance(event.context, Flight):
                     carrier.unanswered(event.context)
                     is_opened = True
+            elif isinstance(event, e.LateResponse):
+                if isinstance(event.context, Flight):
+                    late = event.response
+                    carrier.responded_late(event.context, late.command_status, late.message_id if isinstance(late, p.SubmitSmResp) else "")
             elif isinstance(event, e.Bound):
                 self.is_bound = True
+                self.bound_at = self.link.world.clock.monotonic()
                 self.last_failure = ""
                 _log.info("bound", link=name, bind=self.number, state=event.state.value)
                 is_opened = True
@@ -165,22 +183,25 @@ class Bind:
 
     def _take_request(self, wire: SmppTransport, request: p.Pdu) -> None:
         if isinstance(request, p.DeliverSm | p.DataSm):
-            report = receipt.read(request) if isinstance(request, p.DeliverSm) else None
-            self.link.carrier.received(self, wire, request, report)
+            self.link.carrier.received(self, wire, request, receipt.read(request))
         else:
             wire.respond(request, p.refusal(request.command_id, request.sequence_number, Status.ESME_RINVCMDID))
 
     def _take_closed(self, event: e.Closed) -> None:
-        was_bound, self.is_bound = self.is_bound, False
-        if was_bound:
+        self.is_bound = False
+        if not self.refused_status:
             self._failed(str(event.reason))
+        if event.reason in _ORDERLY:
+            self.link.carrier.parted(self.session_id)
         for context, _ in event.unanswered:
             if isinstance(context, Flight):
                 self.link.carrier.unanswered(context)
         self._closed.set()
 
     def _failed(self, why: str) -> None:
-        if why != self.last_failure:
+        if self.link.is_stopping:
+            _log.info("unbound", link=self.link.name, bind=self.number, reason=why)
+        elif why != self.last_failure:
             _log.warning("link down", link=self.link.name, bind=self.number, reason=why)
         self.last_failure = why
 
@@ -257,8 +278,11 @@ class SmppLink:
         )
         try:
             bind.wire.send(request, flight)
-        except LocalProtocolError:
+        except (NotBound, WindowFull):
             return False
+        except LocalProtocolError:
+            # No SMPP frame can carry it: the same again fails again, and must not hold up the others.
+            self.carrier.responded(flight, Status.ESME_RINVPARLEN, "")
         return True
 
     def _choose(self, flight: Flight) -> Bind | None:
@@ -284,6 +308,9 @@ class SmppLink:
                     bind.wire.send(p.Unbind())
                 except LocalProtocolError:
                     bind.wire.abort()
+        for bind, task in zip(self.binds, self._tasks, strict=False):
+            if not bind.is_bound and not bind.in_flight:
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=max(0.5, deadline - self.world.clock.monotonic()))
         for task in self._tasks:

@@ -26,7 +26,7 @@ from gateway.services.submit import Sender, Submission
 from gateway.smpp import events as e
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import Status
-from gateway.smpp.errors import LocalProtocolError
+from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
 from gateway.smpp.session import Limits, Role, Session
 from gateway.store import outbox, partners
 from gateway.store.outbox import Handover
@@ -83,8 +83,12 @@ class PartnerBinds:
             if wire.session.window_free > 0:
                 try:
                     wire.send(answers.deliver_sm(handover, wire.session.peer_interface_version), handover)
-                except LocalProtocolError:
+                except (NotBound, WindowFull):
                     continue
+                except LocalProtocolError:
+                    # No deliver_sm for this peer can carry it: the row keeps why, and the others need not wait behind it.
+                    assert self.lane is not None
+                    self.lane.refused(handover, Status.ESME_RINVMSGLEN)
                 self._turn += offset + 1
                 return True
         return False
@@ -180,6 +184,10 @@ class SmppServer:
             elif isinstance(event, e.RequestExpired):
                 if binds is not None and binds.lane is not None and isinstance(event.context, Handover):
                     binds.lane.again(event.context)
+            elif isinstance(event, e.LateResponse):
+                is_taken = event.response.command_status == 0 and isinstance(event.context, Handover)
+                if is_taken and binds is not None and binds.lane is not None:
+                    binds.lane.taken_late(event.context)
             elif isinstance(event, e.BindRequested):
                 task = asyncio.get_running_loop().create_task(self._bind(wire, event.pdu), name="bind of a partner")
                 self._tasks.add(task)
@@ -244,7 +252,8 @@ class SmppServer:
 
         def done(answer: Answer) -> None:
             if isinstance(answer, Accepted):
-                wire.respond(request, p.SubmitSmResp(0, 0, str(answer.message_id)))
+                message_id = answers.written_id(answer.message_id, wire.session.peer_interface_version)
+                wire.respond(request, p.SubmitSmResp(0, 0, message_id))
             else:
                 wire.respond(request, p.SubmitSmResp(0, answers.status_of(answer)))
 
@@ -260,15 +269,16 @@ class SmppServer:
             destination = from_smpp(request.dest_addr_ton, request.dest_addr_npi, request.destination_addr, unknown_is_international=True)
         except AddressError as error:
             raise Refused("bad_destination", str(error), field="to") from None
+        esm_class, body = answers.content_of(request)
         return Submission(
             Sender(Front.SMPP, partner.wallet, partner_id=partner.id),
             source,
             destination,
             answers.service_name(request.service_type),
             None,
-            answers.body_of(request),
+            body,
             request.data_coding,
-            request.esm_class,
+            esm_class,
             request.protocol_id,
             request.priority_flag,
             request.registered_delivery,

@@ -5,6 +5,7 @@ The sender address of that MT is the reply address: what the subscriber answers 
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -39,6 +40,10 @@ class ChatService:
 
     async def send_chat(self, chat: ChatMessage) -> ChatAccepted:
         """Accept a chat message to a phone; on disk when it returns. Raises Refused with a text for the user."""
+        # A page that goes away does not stop what may be committed already.
+        return await asyncio.shield(self._send_chat(chat))
+
+    async def _send_chat(self, chat: ChatMessage) -> ChatAccepted:
         try:
             destination = msisdn(chat.peer)
         except AddressError as error:

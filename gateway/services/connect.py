@@ -73,10 +73,18 @@ def delivery_of(handover: Handover) -> Delivery:
         assert message is not None
         assert message.im_account is not None
         assert message.im_message_id is not None
-        reason = "" if entry.state == State.DELIVERED else handover.error or ""
+        reason = _reason(State(entry.state), handover.error)
         peer = f"+{message.destination}"
         return Delivery(entry.id, entry.kind, message.im_account, peer, "", message.im_message_id, entry.state, reason, handover.done_at)
     assert mo is not None
     assert mo.im_account is not None
     text = mo.text if mo.text is not None else NOT_TEXT
     return Delivery(entry.id, entry.kind, mo.im_account, f"+{mo.source}", text, mo.id, 0, "", mo.received_at)
+
+
+def _reason(state: State, error: str | None) -> str:
+    """Why words did not arrive, for the person who said them; the carrier's code stands behind it."""
+    if state is State.DELIVERED:
+        return ""
+    why = "not delivered in time" if state is State.EXPIRED else "the phone could not be reached"
+    return f"{why} ({error})" if error else why

@@ -7,6 +7,7 @@ is read again, in order, when it can. A row is done when the other side has said
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -75,6 +76,10 @@ class OutboxLane:
         if self._is_spilled or len(self._waiting) >= IN_MEMORY_MAX or not self.port.is_there:
             self._is_spilled = True
             self._spills += 1
+            if handover.entry.id <= self._cursor and not self._is_known(handover.entry.id):
+                # Committed together with one of a higher id: the table is read again from here.
+                self._cursor = handover.entry.id - 1
+                self._resets += 1
         else:
             self._waiting.append(handover)
             self._cursor = max(self._cursor, handover.entry.id)
@@ -100,28 +105,48 @@ class OutboxLane:
         self._pause_s = AGAIN_S
         self._finish(handover, TAKEN)
 
+    def taken_late(self, handover: Handover) -> None:
+        """The target says after all that it has it: if it still waits to go again, it need not."""
+        place = bisect_left(self._waiting, handover.entry.id, key=_entry_id)
+        if place < len(self._waiting) and self._waiting[place].entry.id == handover.entry.id:
+            del self._waiting[place]
+            self._handed.add(handover.entry.id)
+            self._finish(handover, TAKEN)
+
     def refused(self, handover: Handover, status: int) -> None:
         """The target will never take it; the row keeps why."""
         self._finish(handover, status)
 
     def again(self, handover: Handover) -> None:
         """The target could not take it now; it goes first the next time, and the others wait behind it."""
-        self._handed.discard(handover.entry.id)
-        self._waiting.appendleft(handover)
+        self._put_back(handover)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._resume)
             self._pause_s = min(self._pause_s * 2, AGAIN_S_MAX)
 
     def returned(self, handovers: list[Handover]) -> None:
         """A connection of the target went away with these unanswered, oldest first: they may come twice."""
-        for handover in reversed(handovers):
-            self._handed.discard(handover.entry.id)
-            self._waiting.appendleft(handover)
+        for handover in handovers:
+            self._put_back(handover)
         if not self.port.is_there:
-            # Nobody is there: the table remembers, memory need not.
+            # Nobody is there: the table remembers, memory need not. Who comes back is not made to wait.
             self._waiting.clear()
             self._is_spilled, self._cursor = True, 0
             self._resets += 1
+            self._pause_s = AGAIN_S
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _put_back(self, handover: Handover) -> None:
+        """It waits again, in its old place: many may come back in any order."""
+        self._handed.discard(handover.entry.id)
+        self._waiting.insert(bisect_left(self._waiting, handover.entry.id, key=_entry_id), handover)
+
+    def _is_known(self, entry_id: int) -> bool:
+        place = bisect_left(self._waiting, entry_id, key=_entry_id)
+        is_waiting = place < len(self._waiting) and self._waiting[place].entry.id == entry_id
+        return is_waiting or entry_id in self._handed
 
     def _resume(self) -> None:
         self._timer = None
@@ -144,13 +169,18 @@ class OutboxLane:
         if resets != self._resets:
             self.pump()
             return
+        known = self._handed.union(map(_entry_id, self._waiting))
         for handover in page:
             self._cursor = max(self._cursor, handover.entry.id)
-            if handover.entry.id not in self._handed:
+            if handover.entry.id not in known:
                 self._waiting.append(handover)
         if len(page) < PAGE and self._spills == spills:
             self._is_spilled = False
         self.pump()
+
+
+def _entry_id(handover: Handover) -> int:
+    return handover.entry.id
 
 
 class Delivering:

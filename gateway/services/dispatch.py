@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from gateway.domain import verdict
 from gateway.domain.message import Flight, State, UnknownOutcome
@@ -20,6 +19,7 @@ from gateway.domain.pacing import Pace
 from gateway.domain.verdict import Verdict
 from gateway.services import outcome
 from gateway.services.catalogue import Catalogue
+from gateway.services.lane import THROTTLE_PAUSE_S, THROTTLE_PAUSE_S_MAX, Lane, LinkPort
 from gateway.services.outcome import Ended, Noted, Notice, Outcome, Report, Retry, Submitted
 from gateway.services.ports import Reader
 from gateway.services.submit import Accepting, Draft
@@ -30,35 +30,7 @@ from gateway.world import World
 
 PAGE = 500
 ATTEMPTS_MAX = 5
-THROTTLE_PAUSE_S = 0.5
-THROTTLE_PAUSE_S_MAX = 8.0
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
-
-
-class LinkPort(Protocol):
-    """A link as the dispatcher sees it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def window_free(self) -> int:
-        """How many more requests its binds may have unanswered; 0 when not bound."""
-        ...
-
-    @property
-    def window_max(self) -> int:
-        """How many all its binds together may have unanswered."""
-        ...
-
-    @property
-    def is_up(self) -> bool:
-        """Whether any bind stands."""
-        ...
-
-    def send(self, flight: Flight) -> bool:
-        """Put a submit_sm into the window; False when there was no room after all."""
-        ...
 
 
 class Limits(NamedTuple):
@@ -66,40 +38,6 @@ class Limits(NamedTuple):
 
     in_memory_max: int = 5_000
     correlated_max: int = 50_000
-
-
-class Lane:
-    """One link's queue. `cursor` is the last id that memory knows; what is beyond it lies in the table when `is_spilled`."""
-
-    def __init__(self, link: LinkPort, pace: Pace) -> None:
-        self.link = link
-        self.pace = pace
-        self.waiting: deque[Flight] = deque()
-        self.claimed: deque[Flight] = deque()  # ahead of the window
-        self.returned: list[Flight] = []  # throttled, still claimed
-        self.is_stopping = False
-        self.retries: list[tuple[float, int, Flight]] = []
-        self.reserved = 0
-        self.cursor = 0
-        self.is_spilled = True  # until the first page says otherwise: there may be rows of an earlier run
-        self.is_loading = False
-        self.spills = 0
-        self.paused_until = 0.0
-        self.pause_s = THROTTLE_PAUSE_S
-        self.timer: asyncio.TimerHandle | None = None
-
-    def room(self, now_s: float) -> int:
-        """How many segments may be claimed now."""
-        if now_s < self.paused_until or self.is_stopping:
-            return 0
-        return min(self.link.window_free - self.reserved - len(self.claimed) - len(self.returned), self.pace.available(now_s))
-
-    def room_ahead(self, now_s: float) -> int:
-        """The same, with one window's worth ahead."""
-        if now_s < self.paused_until or self.is_stopping or not self.link.is_up:
-            return 0
-        room = self.link.window_free + self.link.window_max - self.reserved - len(self.claimed) - len(self.returned)
-        return min(room, self.pace.available(now_s))
 
 
 class Dispatch:
@@ -187,6 +125,7 @@ class Dispatch:
         lane = self.lanes.get(draft.link)
         if lane is not None and draft.is_claimed:
             lane.reserved -= len(draft.bodies)
+            lane.pace.take(-len(draft.bodies))
             self.pump(lane)
 
     # -- sending --------------------------------------------------------------------------------------------------------
@@ -346,6 +285,13 @@ class Dispatch:
             self._writer.put(self._hold, (flight, self._world.clock.now_us()), _ignore)
         else:
             self.end(flight, State.FAILED, "no response from the carrier; dropped as its service asks")
+
+    def responded_late(self, flight: Flight, status: int, smsc_id: str) -> None:
+        """An answer came after all: what was held as unknown is known now. One that is sent again already only gains a name."""
+        if self._policy(flight) is UnknownOutcome.HOLD:
+            self.responded(flight, status, smsc_id)
+        elif status == 0 and smsc_id:
+            self._remember(flight, smsc_id)
 
     def flying(self, link: str, smsc_id: str) -> Flight | None:
         """The segment an SMSC's id names, while it is in hand."""

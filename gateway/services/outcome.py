@@ -17,12 +17,15 @@ from billing.event import ChargeState, FeeClass, Settlement
 from billing.schema import charge
 from gateway.domain.message import FINAL, Flight, Front, Message, State, fold
 from gateway.domain.verdict import STAT_OF_STATE, of_message_state
+from gateway.sms.content import text_of
 from gateway.store import messages, outbox, receipts
 from gateway.store.messages import Ending
 
 # Asked for by the sender, SMPP 3.4 section 5.2.17: 1 success and failure, 2 failure only.
 RECEIPT_ALWAYS, RECEIPT_ON_FAILURE = 1, 2
 CONNECTOR = "embedded"
+UDHI = 0x40
+EXCERPT_CHARACTERS = 20
 
 
 class Submitted(NamedTuple):
@@ -65,6 +68,7 @@ class Report(NamedTuple):
     at: int
     seq: int
     flight: Flight | None
+    excerpt: str = ""  # the beginning of the message's text, where the receipt quotes it
 
 
 class Notice(NamedTuple):
@@ -306,8 +310,21 @@ def _resolve(conn: Connection, reports: Sequence[Report]) -> list[Flight | None]
 
 
 def _unknown_one(conn: Connection, report: Report) -> Flight | None:
-    """The one segment between these addresses that never got an SMSC id, if it is of unknown outcome and there is no other."""
-    candidates = messages.find_unanswered(conn, report.link, report.destination, report.source)
+    """The one segment of unknown outcome between these addresses whose text the receipt quotes, if there is no other.
+
+    The addresses alone prove nothing: the receipt may be another message's, sent again or ended long ago.
+    """
+    if not report.excerpt:
+        return None
+    found = messages.find_unanswered(conn, report.link, report.destination, report.source)
+    candidates = [(flight, state) for flight, state in found if _quotes(report.excerpt, flight)]
     if len(candidates) != 1 or candidates[0][1] != State.UNKNOWN:
         return None
     return candidates[0][0]
+
+
+def _quotes(excerpt: str, flight: Flight) -> bool:
+    """Whether a receipt's text is the first 20 characters of this segment's (SMPP 3.4 appendix B)."""
+    message = flight.message
+    text = None if message.esm_class & UDHI else text_of(message.data_coding, flight.body)
+    return text is not None and text[:EXCERPT_CHARACTERS].strip() == excerpt

@@ -85,7 +85,8 @@ class Receiving:
             fingerprint = _fingerprint(item)
             if mo.is_repeat(conn, fingerprint, item.session_id, item.at - REPEAT_US):
                 return Received("repeat", None, None)
-            return self._take_whole(conn, item, Joined(content.text, content.raw, ()), 1, fingerprint)
+            # Whole as it came: a header that is no concatenation (ports, say) means something to a partner.
+            return self._take_whole(conn, item, Joined(content.text, item.body, ()), 1, fingerprint)
         return self._take_part(conn, item, content, concatenation)
 
     def _take_part(self, conn: Connection, item: Incoming, content: Content, concatenation: udh.Concatenation) -> Received:

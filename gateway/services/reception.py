@@ -104,9 +104,25 @@ class Reception:
 
         The key is kept in the transaction of the messages. Raises Refused (reason `key_reused`) when it came with another request.
         """
-        drafts = [self._draft_or_refusal(submission) for submission in submissions]
-        own = [draft for draft in drafts if isinstance(draft, Draft)]
+        # A client that goes away does not stop what may be committed already.
+        return await asyncio.shield(self._submit_once(partner_id, key, request_hash, submissions, render))
+
+    async def _submit_once(
+        self,
+        partner_id: int,
+        key: str,
+        request_hash: str,
+        submissions: Sequence[Submission | Refused],
+        render: Callable[[list[Answer]], str],
+    ) -> tuple[str, bool]:
+        drafts: list[Draft | Refused] = []
+        own: list[Draft] = []
         try:
+            for submission in submissions:
+                draft = self._draft_or_refusal(submission)
+                drafts.append(draft)
+                if isinstance(draft, Draft):
+                    own.append(draft)
             answer, refusals = await self._writer.run(self._accept_once, partner_id, key, request_hash, drafts, render)
         except BaseException:
             for draft in own:
@@ -167,6 +183,9 @@ class Reception:
         try:
             return self._draft(submission)
         except Refused as refused:
+            # "Not now" must not be kept as the answer under a key.
+            if refused.kind is not Kind.PERMANENT:
+                raise
             return refused
 
     def _draft(self, submission: Submission) -> Draft:

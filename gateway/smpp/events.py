@@ -67,6 +67,14 @@ class RequestExpired(NamedTuple):
     request: Pdu
 
 
+class LateResponse(NamedTuple):
+    """The answer to a request of which RequestExpired was told before: now it is known what the peer did."""
+
+    context: object
+    request: Pdu
+    response: Pdu
+
+
 class OutbindReceived(NamedTuple):
     """The SMSC asks us to bind as receiver on this connection."""
 
@@ -109,6 +117,7 @@ Event = (
     | RequestReceived
     | ResponseReceived
     | RequestExpired
+    | LateResponse
     | OutbindReceived
     | AlertReceived
     | PeerUnbound

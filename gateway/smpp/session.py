@@ -212,7 +212,7 @@ class Session(SessionCore):
         """Answers to bind, unbind and enquire_link, and those that answer nothing."""
         pending = self._control.get(sequence)
         if pending is None or command_id not in (pending[1].command_id | RESPONSE_BIT, _NACK):
-            events.append(_violation("response answers no request of ours", 0, frame))
+            self._take_late_response(frame, command_id, status, sequence, events)
             return
         del self._control[sequence]
         context, request, sent_at = pending
@@ -231,6 +231,21 @@ class Session(SessionCore):
             self._tell_end(events)
         else:
             self._enquired_at = None
+
+    def _take_late_response(self, frame: bytes, command_id: int, status: int, sequence: int, events: list[e.Event]) -> None:
+        """An answer after its time is still the truth; one that answers nothing is a violation."""
+        pending = self._late.get(sequence)
+        if pending is None or command_id not in (pending[1].command_id | RESPONSE_BIT, _NACK):
+            events.append(_violation("response answers no request of ours", 0, frame))
+            return
+        del self._late[sequence]
+        if pending[2] + 2 * self._limits.response_timeout_s <= self._now:
+            events.append(_violation("response is far too late", 0, frame))
+            return
+        try:
+            events.append(e.LateResponse(pending[0], pending[1], DECODERS[command_id](frame, status, sequence, 0)))
+        except FieldError as error:
+            events.append(_violation(error.reason, 0, frame))
 
     def _take_bind_response(self, request: Any, response: Any, events: list[e.Event]) -> None:
         if response.command_status or response.command_id == _NACK:

@@ -48,7 +48,7 @@ class SessionCore:
     """One connection's life, from OPEN to CLOSED, without what is received."""
 
     __slots__ = (
-        "_active_at", "_bind_pending", "_close_reason", "_control", "_enquired_at", "_framer", "_heard_at", "_is_told", "_limits",
+        "_active_at", "_bind_pending", "_close_reason", "_control", "_enquired_at", "_framer", "_heard_at", "_is_told", "_late", "_limits",
         "_may_receive", "_may_send", "_now", "_opened_at", "_out", "_owed", "_owed_count", "_partial_since", "_peer_unbind",
         "_peer_version", "_sequence", "_sm_length_max", "_state", "_unbind_deadline", "_window", "_window_max", "close_expected",
         "role",
@@ -65,6 +65,7 @@ class SessionCore:
         self._framer = Framer(limits.frame_bytes_max)
         self._out: list[bytes] = []
         self._window: dict[int, Pending] = {}  # in order of sending, which is the order of deadlines
+        self._late: dict[int, Pending] = {}  # expired, and for as long again known should an answer come after all
         self._control: dict[int, Pending] = {}  # bind, unbind, enquire_link of ours
         self._owed: dict[int, int] = {}  # the peer's sequence numbers we have not answered, and how often each is open
         self._owed_count = 0
@@ -211,9 +212,11 @@ class SessionCore:
             if pending[2] + timeout > now:
                 break
             late.append(sequence)
+        if late:
+            self._late = {sequence: pending for sequence, pending in self._late.items() if pending[2] + 2 * timeout > now}
         for sequence in late:
-            context, request, _ = window.pop(sequence)
-            events.append(e.RequestExpired(context, request))
+            pending = self._late[sequence] = window.pop(sequence)
+            events.append(e.RequestExpired(pending[0], pending[1]))
 
     def _overdue(self, now: float) -> e.CloseReason | None:
         """The reason to close now, if there is one."""

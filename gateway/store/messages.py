@@ -39,6 +39,7 @@ _IS_IN_FLIGHT = text("segment.state IN (1, 2, 3)")
 
 # How many keys one IN list takes: a few statement texts only, each cached by the engine.
 _KEYS_A_QUERY = 500
+_CANDIDATES_MAX = 100
 
 
 class Ending(NamedTuple):
@@ -162,7 +163,7 @@ def find_by_smsc_ids(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[
 
 
 def find_unanswered(conn: Connection, link: str, source: str, destination: str) -> list[tuple[Flight, State]]:
-    """Segments on this link between these addresses that were sent and have no SMSC id: a receipt may be theirs. At most two."""
+    """Segments on this link between these addresses that were sent and have no SMSC id: a receipt may be theirs. Not more than a few."""
     query = _FLIGHTS.add_columns(segment.c.state).where(
         _IS_IN_FLIGHT,
         segment.c.state.in_([1, 3]),
@@ -171,7 +172,7 @@ def find_unanswered(conn: Connection, link: str, source: str, destination: str) 
         message.c.source == source,
         message.c.destination == destination,
     )
-    return [(_flight(row), State(row[-1])) for row in conn.execute(query.limit(2))]
+    return [(_flight(row), State(row[-1])) for row in conn.execute(query.limit(_CANDIDATES_MAX))]
 
 
 def queue_page(conn: Connection, link: str, after: int, limit: int) -> list[tuple[Flight, int | None]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from gateway.sms.reassembly import Part, PartKey
 from gateway.store.schema import mo, mo_part
+
+SETTLED = 0
 
 
 class Mo(NamedTuple):
@@ -50,9 +53,21 @@ def insert_mo(conn: Connection, row: Mo) -> None:
 
 
 def is_repeat(conn: Connection, fingerprint: int, session_id: int, since: int) -> bool:
-    """Whether the same came a short while ago over another connection: then the SMSC missed our answer and sent it again."""
-    query = select(mo.c.id).where(mo.c.fingerprint == fingerprint, mo.c.received_at >= since, mo.c.session_id != session_id).limit(1)
-    return conn.execute(query).first() is not None
+    """Whether the same came a short while ago over another connection: then the SMSC missed our answer and sent it again.
+
+    A connection that ended with unbind missed nothing: its rows are marked 0, and the same words once more are new words.
+    """
+    query = select(mo.c.id).where(
+        mo.c.fingerprint == fingerprint, mo.c.received_at >= since, mo.c.session_id != session_id, mo.c.session_id != SETTLED
+    )
+    return conn.execute(query.limit(1)).first() is not None
+
+
+def settle_sessions(conn: Connection, sessions: Sequence[tuple[int, int]]) -> list[None]:
+    """Mark what came by connections that ended in order: (session id, least id to look at)."""
+    for session_id, since_id in sessions:
+        conn.execute(update(mo).where(mo.c.id >= since_id, mo.c.session_id == session_id).values(session_id=SETTLED))
+    return [None] * len(sessions)
 
 
 def parts_of(conn: Connection, key: PartKey) -> list[StoredPart]:

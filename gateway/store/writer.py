@@ -92,6 +92,7 @@ class StoreWriter:
         self._failure = ""
         self._number = 0
         self._connection: Connection | None = None
+        self._in_doubt: Outcome | None = None  # of the last batch whose statements all ran
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
 
@@ -115,7 +116,7 @@ class StoreWriter:
         self._number = await self._on_writer_thread(self._open)
 
     async def close(self) -> None:
-        """Commit what is pending, then close."""
+        """Commit what is pending, then close; what a store that failed has not taken is left to the next start."""
         self._is_closed = True
         if self._healthy:
             await self._idle.wait()
@@ -197,6 +198,7 @@ class StoreWriter:
             self._launch()
             return
         left = len(singles)
+        refused_by_store: list[tuple[Batch, BaseException]] = []
 
         def finished_one(single: Batch) -> Callable[[Outcome | None, BaseException | None], None]:
             def finished(outcome: Outcome | None, single_error: BaseException | None) -> None:
@@ -206,8 +208,13 @@ class StoreWriter:
                     _answer(single, outcome)
                 else:
                     assert single_error is not None
-                    _refuse(single, single_error)
-                if left == 0:
+                    if _is_of_the_store(single_error):
+                        refused_by_store.append((single, single_error))
+                    else:
+                        _refuse(single, single_error)
+                if left == 0 and refused_by_store:
+                    self._suspect_all(refused_by_store)
+                elif left == 0:
                     self._is_busy = False
                     self._launch()
 
@@ -218,19 +225,34 @@ class StoreWriter:
             numbered = single._replace(number=self._number)
             self._executor.submit(self._transact, (numbered,), finished_one(numbered))
 
+    def _suspect_all(self, singles: list[tuple[Batch, BaseException]]) -> None:
+        """The store failed while each was done alone: what is kept is done again, for a second time it changes nothing."""
+        self._stop_acknowledging(singles[0][1])
+        for single, _ in singles:
+            self._give_back(single)
+        self._probe()
+
     def _suspect(self, batch: Batch, error: BaseException) -> None:
         """The store failed under us: nothing is acknowledged until we know whether this batch happened."""
+        self._stop_acknowledging(error)
+        self._ask_whether(batch)
+
+    def _stop_acknowledging(self, error: BaseException) -> None:
         self._healthy = False
         self._failure = str(getattr(error, "orig", error))
+        if self._is_closed:
+            self._idle.set()  # a stop does not wait for room on the disk
         for call in self._calls:
             call.done(None, StoreUnavailable())
         self._calls = []
         for bulk in [bulk for bulk in self._groups if not bulk.is_kept]:
             group = self._groups.pop(bulk)
             _refuse(Batch(0, [group], []), StoreUnavailable())
-        self._ask_whether(batch)
 
     def _ask_whether(self, batch: Batch) -> None:
+        if self._is_closed:
+            return
+
         def answered(mark: int | None, error: BaseException | None) -> None:
             if error is not None or mark is None:
                 asyncio.get_running_loop().call_later(PROBE_INTERVAL_S, self._ask_whether, batch)
@@ -243,10 +265,10 @@ class StoreWriter:
         self._executor.submit(self._open, (), answered)
 
     def _finish_in_doubt(self, batch: Batch) -> None:
-        # It did commit, but its results went with the error. Whoever waits learns that the outcome is unknown; sweeps and
-        # restarts work from the rows, which are whole.
-        _refuse(batch, StoreUnavailable("the store failed while committing; the outcome is unknown"))
-        self._probe()
+        # It did commit, and the results it had before the commit failed are true; they are told once a flush works again.
+        outcome = self._in_doubt
+        assert outcome is not None
+        self._probe(lambda: _answer(batch, outcome))
 
     def _give_back(self, batch: Batch) -> None:
         for group in batch.groups:
@@ -258,16 +280,21 @@ class StoreWriter:
                 _refuse(Batch(0, [group], []), StoreUnavailable())
         _refuse(Batch(0, [], batch.calls), StoreUnavailable())
 
-    def _probe(self) -> None:
+    def _probe(self, healed: Callable[[], None] | None = None) -> None:
+        if self._is_closed:
+            return
+
         def probed(_outcome: Outcome | None, error: BaseException | None) -> None:
             if error is not None:
-                asyncio.get_running_loop().call_later(PROBE_INTERVAL_S, self._probe)
+                asyncio.get_running_loop().call_later(PROBE_INTERVAL_S, self._probe, healed)
                 return
             self._healthy = True
             self._failure = ""
             self._is_busy = False
             self._pending = sum(len(group.items) for group in self._groups.values())
             self._launch()
+            if healed is not None:
+                healed()
 
         self._number += 1
         self._executor.submit(self._reopen_and_transact, (Batch(self._number, [], []),), probed)
@@ -307,7 +334,8 @@ class StoreWriter:
             groups = [group.bulk.fn(conn, group.items) for group in batch.groups]
             calls = [_call(conn, call) for call in batch.calls]
             conn.execute(_MARK, {"mark": batch.number, "of_node": self._node})
-        return Outcome(groups, calls)
+            self._in_doubt = Outcome(groups, calls)
+        return self._in_doubt
 
 
 def _rank(group: Group) -> int:

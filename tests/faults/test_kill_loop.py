@@ -13,13 +13,13 @@ from gateway.real_world import RealWorld
 from tests.support.processes import opened_site
 from tests.support.witness import Witness, audit
 
-KILLS = 50
+KILLS = int(__import__("os").environ.get("K", "50"))
 RATE_PER_S = 200
 SEED = 20_261_123
 # One kill in four falls into the start itself, which takes about a second.
 KILLED_STARTING = 0.25
-START_S = 1.2
-UP_S = (0.05, 0.6)
+START_S = 1.0
+UP_S = (0.05, 0.5)
 
 
 @pytest.mark.timeout(400)
@@ -41,13 +41,13 @@ async def test_fifty_kills_under_load_lose_nothing_and_charge_nothing_twice(tmp_
 
         await site.ready_gateway()
         await witness.until_acknowledged(50)
-        witness.is_submitting = False
+        await witness.finish()
         findings = await audit(witness, tmp_path)
         submitting.cancel()
         await world.close()
 
     # The loop is only worth something if the kills hit work in flight.
-    assert witness.binds > KILLS // 2
+    assert KILLS // 2 < witness.binds <= KILLS + 1, witness.endings
     assert len(findings.lives) > KILLS * 10
     assert max(findings.wire.values()) > 1
     assert any(life["state"] == "failed" for life in findings.lives.values())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from sqlalchemy import Connection, select
 from billing import book
 from billing.schema import charge
 from gateway.app import Gateway
+from gateway.domain.ids import EPOCH_US, IdMaker
 from gateway.domain.message import State
 from gateway.real_world import RealWorld
 from gateway.settings import Backlog, Link, Service, Settings, ShortCode, SmppServer, Store, Web
@@ -31,7 +34,13 @@ PARTNER_CODE, CHAT_CODE = "10661800", "10661700"
 CREDIT = 100_000
 LOOK_S = 0.005
 # Partners that are there from the start, with what is special about them.
-PARTNERS: dict[str, dict[str, Any]] = {PARTNER: {}, "other": {}, "closed": {"is_enabled": False}, "webonly": {"smpp_password_hash": None}, "poor": {}}
+PARTNERS: dict[str, dict[str, Any]] = {
+    PARTNER: {},
+    "other": {},
+    "closed": {"is_enabled": False},
+    "webonly": {"smpp_password_hash": None},
+    "poor": {},
+}
 
 
 class House:
@@ -95,6 +104,9 @@ class House:
     async def messages(self) -> list[Any]:
         return await self.rows(select(message).order_by(message.c.id))
 
+    async def until_messages(self, count: int) -> list[Any]:
+        return await self.until_rows(select(message).order_by(message.c.id), lambda rows: len(rows) == count)
+
     async def segments(self) -> list[Any]:
         return await self.rows(select(segment).order_by(segment.c.id))
 
@@ -112,6 +124,13 @@ class House:
         query = select(outbox).order_by(outbox.c.id)
         return await self.until_rows(query, lambda rows: len(rows) == count and all(row.done_at is not None for row in rows))
 
+    async def until_outbox_rows(self, count: int) -> list[Any]:
+        return await self.until_rows(select(outbox).order_by(outbox.c.id), lambda rows: len(rows) == count)
+
+    async def until_rows_done(self, count: int) -> None:
+        """Wait until so many outbox rows are done with, of however many there are."""
+        await self.until_rows(select(outbox).where(outbox.c.done_at.is_not(None)), lambda rows: len(rows) == count)
+
     async def outbox(self) -> list[Any]:
         return await self.rows(select(outbox).order_by(outbox.c.id))
 
@@ -125,17 +144,36 @@ class House:
         return await self.rows(select(parked_receipt).order_by(parked_receipt.c.id))
 
 
-def _furnish(conn: Connection, world: RealWorld) -> None:
-    book.ensure_house(conn, "CNY", new_id=world.next_id, now_us=1)
+def _furnish(conn: Connection, ids: IdMaker) -> None:
+    def next_id() -> int:
+        return ids.next_id(EPOCH_US)
+
+    book.ensure_house(conn, "CNY", new_id=next_id, now_us=1)
     for name, special in PARTNERS.items():
-        wallet = book.open_account(conn, world.next_id(), f"partner:{name}", "CNY", True, 1)
-        book.top_up(conn, wallet, 5 if name == "poor" else CREDIT, name, world.next_id(), 1)
+        wallet = book.open_account(conn, next_id(), f"partner:{name}", "CNY", True, 1)
+        book.top_up(conn, wallet, 5 if name == "poor" else CREDIT, name, next_id(), 1)
         # A cheap check of passwords goes with this: the "hash" is the password itself.
         partner = {"smpp_password_hash": PASSWORD, "api_key_hash": None, "is_enabled": True, **special}
-        add(conn, Partner(id=world.next_id(), name=name, wallet=wallet, **partner), 1)
+        add(conn, Partner(id=next_id(), name=name, wallet=wallet, **partner), 1)
 
 
-def _is_password(password_hash: str, password: str) -> bool:
+@cache
+def _furnished() -> bytes:
+    """A store with house and partners in it; made once, for it takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bellhop.db"
+        engine = open_writing(f"sqlite:///{file}", synchronous="OFF")
+        migrate(engine)
+        with engine.begin() as conn:
+            _furnish(conn, IdMaker(node=31))
+        with engine.connect() as conn:
+            conn.exec_driver_sql("COMMIT")
+            conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        engine.dispose()
+        return file.read_bytes()
+
+
+def is_password(password_hash: str, password: str) -> bool:
     return password_hash == password
 
 
@@ -191,12 +229,8 @@ async def opened_gateway(
         carrier_port = simulator.port
     settings = settings_of(folder, carrier_port, door or {}, link or {}, backlog_max)
     if not (folder / "bellhop.db").exists():
-        engine = open_writing(settings.store.url, synchronous="OFF")
-        migrate(engine)
-        with engine.begin() as conn:
-            _furnish(conn, world)
-        engine.dispose()
-    gateway = Gateway(settings, world, check_password=_is_password, metrics=Metrics())
+        (folder / "bellhop.db").write_bytes(_furnished())
+    gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics())
     await gateway.start()
     house = House(world, gateway, simulator)
     try:

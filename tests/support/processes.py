@@ -164,12 +164,14 @@ class Site:
 
     # -- starting -----------------------------------------------------------------------------------------------------
 
-    async def prepare(self, *smsc_options: str) -> None:
-        """Write the configuration, start the carrier and add the partner `acme`."""
+    def write_config(self) -> None:
+        """The configuration: three services, one per policy, and one link to the carrier."""
         text = _CONFIG.format(store=self.store, http=self.http_port, smpp=self.smpp_port, smsc=self.smsc_port)
         services = [_SERVICE.format(name=name, price=PRICES[name], policy=POLICIES[name]) for name in PRICES]
         self.config.write_text(text + "".join(services), "utf-8")
-        await self.start_smsc(*smsc_options)
+
+    async def add_partner(self) -> None:
+        """Add the partner `acme`, with more credit than any test spends."""
         added = await self.command("partner", "add", "acme", "--smpp-password", PASSWORD, "--credit", str(CREDIT_MINOR), "--json")
         assert added.code == 0, added.err
         self.api_key = json.loads(added.out)["api_key"]
@@ -206,6 +208,11 @@ class Site:
         for program in self.programs:
             if program.is_running:
                 await program.end(signal.SIGKILL)
+
+    def noise(self) -> list[str]:
+        """What no program may ever say: tracebacks, and errors of its own."""
+        words = ("Traceback", "never retrieved", '"level": "error"', '"level": "critical"', "Error:")
+        return [line for program in self.programs for line in program.lines if any(word in line for word in words)]
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -252,13 +259,21 @@ class Site:
 
 
 @asynccontextmanager
-async def opened_site(folder: Path, *smsc_options: str, store: Path | None = None) -> AsyncIterator[Site]:
-    """A site with its carrier running and a partner in the store; the gateway is the test's to start. Nothing is left running."""
+async def empty_site(folder: Path, *, store: Path | None = None) -> AsyncIterator[Site]:
+    """A folder with a configuration and nothing running; whatever is started there is ended."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         site = Site(folder, store or folder / "bellhop.db", http)
+        site.write_config()
         try:
-            await site.prepare(*smsc_options)
             yield site
         finally:
             await site.stop()
+
+
+@asynccontextmanager
+async def opened_site(folder: Path, *smsc_options: str, store: Path | None = None) -> AsyncIterator[Site]:
+    """A site with its carrier running and a partner in the store; the gateway is the test's to start."""
+    async with empty_site(folder, store=store) as site:
+        await asyncio.gather(site.start_smsc(*smsc_options), site.add_partner())
+        yield site

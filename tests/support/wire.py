@@ -52,7 +52,9 @@ def cstring(text: str | bytes) -> bytes:
     return (text.encode("latin-1") if isinstance(text, str) else text) + b"\0"
 
 
-def bind_body(system_id: str = "acme", password: str = "pass1", *, system_type: str = "", version: int = 0x34, address_range: str = "") -> bytes:
+def bind_body(
+    system_id: str = "acme", password: str = "pass1", *, system_type: str = "", version: int = 0x34, address_range: str = ""
+) -> bytes:
     return cstring(system_id) + cstring(password) + cstring(system_type) + bytes((version, 0, 0)) + cstring(address_range)
 
 

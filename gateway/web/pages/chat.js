@@ -45,6 +45,26 @@ function keep(name, value) {
   }
 }
 
+// A page that was never logged in need not ask whether it is: the answer would be an error in the browser's console.
+const INSIDE = "bellhop-chat:inside";
+
+function noteInside(isInside) {
+  try {
+    if (isInside) localStorage.setItem(INSIDE, "1");
+    else localStorage.removeItem(INSIDE);
+  } catch {
+    // wasInside says yes then
+  }
+}
+
+function wasInside() {
+  try {
+    return localStorage.getItem(INSIDE) !== null;
+  } catch {
+    return true;
+  }
+}
+
 // -- state ----------------------------------------------------------------------------------------------------------
 
 function takeMessage(message) {
@@ -261,6 +281,7 @@ function change(action, peer) {
 
 function enter(session) {
   me = session;
+  noteInside(true);
   marks = recall("marks", {});
   prices.clear();
   for (const [id, price] of recall("prices", [])) prices.set(id, price);
@@ -272,6 +293,7 @@ function enter(session) {
 
 function leave(text) {
   me = null;
+  noteInside(false);
   current = null;
   unsent = [];
   for (const kept of [contacts, messages, early, older]) kept.clear();
@@ -339,6 +361,9 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
-const answer = await fetch("/chat/api/me").catch(() => null);
+const answer = wasInside() ? await fetch("/chat/api/me").catch(() => null) : null;
 if (answer?.ok) enter(await answer.json());
-else showPlace(false);
+else {
+  if (answer?.status === 401) noteInside(false);
+  showPlace(false);
+}

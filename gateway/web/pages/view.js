@@ -13,6 +13,7 @@ const TICKS = {
   expired: ["✗", "not delivered in time"],
   refused: ["✗", "not sent"],
 };
+const UNPAID = new Set(["failed", "expired", "refused"]);
 const NOTES = { waiting: "has not answered yet", asked: "wants to be your friend", blocked: "blocked" };
 const ACTIONS = {
   friend: ["block", "remove"],
@@ -136,11 +137,13 @@ function drawFoot(item, message, price) {
   time.dateTime = message.at;
   foot.replaceChildren(time);
   if (message.direction === "in") return;
-  if (price) foot.append(make("span", "price", `${price.parts > 1 ? `${price.parts} parts, ` : ""}${formatPrice(price.minor, price.currency)}`));
+  // What did not arrive is not charged, or only for the parts that did: the price told at sending says nothing then.
+  if (price && !UNPAID.has(message.state)) foot.append(make("span", "price", `${price.parts > 1 ? `${price.parts} parts, ` : ""}${formatPrice(price.minor, price.currency)}`));
   const [sign, words] = TICKS[message.state] ?? ["?", message.state];
-  const tick = make("span", `tick ${message.state}`, message.reason ? `${sign} ${message.reason}` : sign);
+  const said = message.reason ? `${words}: ${message.reason}` : words;
+  const tick = make("span", `tick ${message.state}`, sign === "✗" ? `${sign} ${said}` : sign);
   tick.setAttribute("role", "img");
-  tick.setAttribute("aria-label", message.reason ? `${words}: ${message.reason}` : words);
+  tick.setAttribute("aria-label", said);
   tick.title = words;
   foot.append(tick);
 }

@@ -1,0 +1,400 @@
+"""The auditor: holds what was seen at the edges against the rows of the store, by its own rules and its own SQL.
+
+It uses no function of the gateway's but the alphabets. The invariants I1 to I6 are those of docs/simulation.md.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from gateway.sms import segments
+from simulators import house
+from simulators.evidence import Answer, Evidence, OnWire, Sent, token_in
+
+DELIVERED, FAILED, EXPIRED = 10, 11, 12
+SUBMITTED = 2
+CAPTURED, ZERO_RATED = 10, 13
+_FRONTS = {0: "smpp", 1: "http", 2: "im", 3: "gateway"}
+_STATS = {DELIVERED: "DELIVRD", FAILED: "UNDELIV", EXPIRED: "EXPIRED"}
+_NAMES = {DELIVERED: "delivered", FAILED: "failed", EXPIRED: "expired"}
+_FINAL_NAMES = frozenset(_NAMES.values())
+_PRICES = {name: (price, by, policy) for name, price, by, policy in house.SERVICES}
+
+
+class Violation(NamedTuple):
+    """A promise that was not kept."""
+
+    invariant: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.text}"
+
+
+@dataclass(eq=False)
+class Kept:
+    """One message as the store has it."""
+
+    id: int
+    front: str
+    service: str
+    registered_delivery: int
+    token: str
+    parts: list[Any]  # rows of segment, by number
+    charge: Any = None
+
+    @property
+    def state(self) -> int:
+        """The worst end of its parts, or a live state."""
+        states = [row["state"] for row in self.parts]
+        live = [state for state in states if state < DELIVERED]
+        return int(min(live) if live else max(states))
+
+    @property
+    def delivered(self) -> int:
+        return sum(row["state"] == DELIVERED for row in self.parts)
+
+
+class Books:
+    """What the store says at the end, read with plain SQL."""
+
+    def __init__(self, path: str) -> None:
+        conn = sqlite3.connect(path)
+        conn.row_factory = sqlite3.Row
+        try:
+            self.messages = _messages(conn)
+            self.strays = [row["id"] for row in conn.execute("SELECT id FROM charge WHERE direction = 0") if row["id"] not in self.messages]
+            self.wallets = {row["party"]: row for row in conn.execute("SELECT * FROM account WHERE is_wallet")}
+            self.pending = conn.execute("SELECT count(*) FROM transfer WHERE state = 0").fetchone()[0]
+            self.outbox = conn.execute("SELECT count(*) FROM outbox WHERE done_at IS NULL").fetchone()[0]
+        finally:
+            conn.close()
+        self.by_token: dict[str, list[Kept]] = defaultdict(list)
+        for kept in self.messages.values():
+            self.by_token[kept.token].append(kept)
+
+
+def _messages(conn: sqlite3.Connection) -> dict[int, Kept]:
+    found: dict[int, Kept] = {}
+    codings: dict[int, tuple[int, bool]] = {}
+    for row in conn.execute("SELECT * FROM message ORDER BY id"):
+        found[row["id"]] = Kept(row["id"], _FRONTS[row["front"]], row["service"], row["registered_delivery"], "", [])
+        codings[row["id"]] = row["data_coding"], bool(row["esm_class"] & 0x40)
+    for row in conn.execute("SELECT * FROM segment ORDER BY id"):
+        kept = found[row["id"] & ~0xFF]
+        kept.parts.append(row)
+        kept.token = kept.token or token_in(segments.decode(*codings[kept.id], bytes(row["body"])).text)
+    for row in conn.execute("SELECT * FROM charge WHERE direction = 0"):
+        if row["id"] in found:
+            found[row["id"]].charge = row
+    return found
+
+
+def is_settled(path: str) -> bool:
+    """Whether nothing waits any more: no live segment, no row to hand over."""
+    conn = sqlite3.connect(path)
+    try:
+        live = conn.execute("SELECT count(*) FROM segment WHERE state < 10").fetchone()[0]
+        return not live and not conn.execute("SELECT count(*) FROM outbox WHERE done_at IS NULL").fetchone()[0]
+    finally:
+        conn.close()
+
+
+def audit(evidence: Evidence, books: Books) -> list[Violation]:
+    """Every promise that was not kept."""
+    checks = (_accepted, _on_wire, _ends, _charges, _wallets, _forward, _receipts, _statuses, _threads, _partner_mo, _addresses, _opt_outs)
+    found = [Violation("I8", trouble) for trouble in evidence.trouble]
+    wire = _Wire(evidence)
+    for check in checks:
+        found.extend(Violation(check.__name__.lstrip("_"), text) for text in check(evidence, books, wire))
+    return found
+
+
+class _Wire:
+    """The submit_sm that the SMSC accepted, by message and part."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.taken: dict[tuple[str, int], list[OnWire]] = defaultdict(list)
+        for seen in evidence.wire:
+            if seen.smsc_id and seen.token:
+                self.taken[seen.token, seen.part].append(seen)
+        self.tokens = {seen.token for seen in evidence.wire if seen.token}
+
+
+# -- I1 and I6: what was acknowledged is there, once; what was refused is not ------------------------------------------------
+
+
+def _accepted(evidence: Evidence, books: Books, wire: _Wire) -> Iterator[str]:
+    for sent in evidence.sent.values():
+        kept = books.by_token.get(sent.token, [])
+        if len(kept) > 1:
+            yield f"{_who(sent)} is {len(kept)} messages"
+        if sent.answer is Answer.ACCEPTED:
+            if not kept:
+                yield f"{_who(sent)} was acknowledged and is lost"
+            elif kept[0].id != sent.message_id:
+                yield f"{_who(sent)} was acknowledged under another id"
+        elif sent.answer is Answer.REFUSED and (kept or sent.token in wire.tokens):
+            yield f"{_who(sent)} was refused ({sent.reason}) and is there all the same"
+        elif sent.answer is Answer.NONE and not kept and sent.token in wire.tokens:
+            yield f"{_who(sent)} is on the wire and not in the store"
+        if evidence.is_calm and sent.owner != "poor" and sent.answer is not Answer.ACCEPTED and sent.reason != "opted_out":
+            yield f"{_who(sent)} was not accepted on a calm day: {sent.answer.value} {sent.reason}"
+    for token, kept in books.by_token.items():
+        if token not in evidence.sent and any(each.front != "gateway" for each in kept):
+            yield f"{kept[0].id} is a message that nobody sent"
+
+
+# -- I2: no silent duplicates ---------------------------------------------------------------------------------------------------
+
+
+def _on_wire(evidence: Evidence, books: Books, wire: _Wire) -> Iterator[str]:
+    for kept in books.messages.values():
+        policy = _PRICES[kept.service][2]
+        for row in kept.parts:
+            number = row["id"] & 0xFF
+            seen = _seen(kept, number, wire)
+            if len(seen) > 1 and policy != "resend":
+                yield f"{_what(kept)} part {number} was sent {len(seen)} times, its service says {policy}"
+            if len(seen) > 1 and not row["is_possible_duplicate"]:
+                yield f"{_what(kept)} part {number} was sent {len(seen)} times, unmarked"
+            if evidence.is_calm and kept.token and len(seen) != 1 and _calm_phone(evidence, kept):
+                yield f"{_what(kept)} part {number} was sent {len(seen)} times on a calm day"
+
+
+def _seen(kept: Kept, number: int, wire: _Wire) -> list[OnWire]:
+    """The submit_sm of one part; what a partner has split himself carries the part number of his own header."""
+    if len(kept.parts) > 1:
+        return wire.taken.get((kept.token, number), [])
+    return [seen for (token, _), all_seen in wire.taken.items() if token == kept.token for seen in all_seen] if kept.token else []
+
+
+def _calm_phone(evidence: Evidence, kept: Kept) -> bool:
+    sent = evidence.sent.get(kept.token)
+    return sent is not None and sent.destination not in house.MAGIC_PHONES
+
+
+# -- I1 and I3: every message ends, and as its receipts say -----------------------------------------------------------------------
+
+
+def _ends(evidence: Evidence, books: Books, wire: _Wire) -> Iterator[str]:
+    if books.outbox:
+        yield f"{books.outbox} rows of the outbox were never handed over"
+    for kept in books.messages.values():
+        for row in kept.parts:
+            yield from _end_of(evidence, kept, row, wire)
+        if evidence.is_calm and _calm_phone(evidence, kept) and kept.state != DELIVERED:
+            yield f"{_what(kept)} is {_NAMES.get(kept.state, kept.state)} on a calm day"
+
+
+def _end_of(evidence: Evidence, kept: Kept, row: Any, wire: _Wire) -> Iterator[str]:
+    number, state, smsc_id = row["id"] & 0xFF, row["state"], row["smsc_id"]
+    seen = _seen(kept, number, wire)
+    what = f"{_what(kept)} part {number}"
+    if state < DELIVERED:
+        yield f"{what} never ended, its state is {state}"
+    if not kept.token:
+        return
+    own = {each.smsc_id for each in seen}
+    told = [evidence.receipts[each] for each in own if each in evidence.receipts]
+    if state == DELIVERED and not any(each.is_delivered for each in told):
+        yield f"{what} is delivered, and no receipt of it says so"
+    if smsc_id and smsc_id not in own:
+        yield f"{what} has the SMSC's id of another message"
+    receipt = evidence.receipts.get(smsc_id or "")
+    if receipt is not None and receipt.is_acknowledged and (state == DELIVERED) != receipt.is_delivered:
+        word = "DELIVRD" if receipt.is_delivered else "failure"
+        yield f"{what} is {_NAMES.get(state, state)}, its {word} receipt was acknowledged"
+
+
+# -- I3: one charge, of what was delivered ------------------------------------------------------------------------------------------
+
+
+def _charges(_evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+    for stray in books.strays:
+        yield f"charge {stray} has no message"
+    if books.pending:
+        yield f"{books.pending} holds were never settled"
+    for kept in books.messages.values():
+        row = kept.charge
+        if row is None:
+            yield f"{_what(kept)} has no charge"
+            continue
+        price = _PRICES[kept.service][0] if kept.front != "gateway" else 0
+        due = _due(kept)
+        is_captured = row["state"] in (CAPTURED, ZERO_RATED)
+        if is_captured and not kept.delivered:
+            yield f"{_what(kept)} is charged, and nothing of it was delivered"
+        if (row["state"] == CAPTURED) != (due > 0) or (is_captured and not price and row["state"] != ZERO_RATED):
+            yield f"{_what(kept)} has a charge in state {row['state']}, {due} is due"
+        if row["amount_minor"] != due:
+            yield f"{_what(kept)} is charged {row['amount_minor']}, {due} is due"
+
+
+def _due(kept: Kept) -> int:
+    price, by, _ = _PRICES[kept.service] if kept.front != "gateway" else (0, "part", "")
+    if by == "message":
+        return price if kept.delivered == len(kept.parts) else 0
+    return price * kept.delivered
+
+
+def _wallets(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+    spent: Counter[str] = Counter()
+    for kept in books.messages.values():
+        sent = evidence.sent.get(kept.token)
+        if sent is not None:
+            spent[f"im:{sent.owner}" if sent.front == "im" else f"partner:{sent.owner}"] += _due(kept)
+    credit = {f"partner:{name}": minor for name, minor in house.PARTNERS.items()}
+    credit |= {f"im:{number}": house.ACCOUNT_CREDIT for number in house.ACCOUNTS}
+    for party, minor in credit.items():
+        row = books.wallets[party]
+        if row["posted_minor"] != minor - spent[party]:
+            yield f"{party} has {row['posted_minor']}, should have {minor - spent[party]}"
+        if row["held_minor"]:
+            yield f"{party} still holds {row['held_minor']}"
+
+
+# -- I4: states move forward, and senders are told --------------------------------------------------------------------------------
+
+
+def _forward(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+    last: dict[int, tuple[str, ...]] = {}
+    for polled in evidence.polled:
+        before = last.get(polled.message_id, polled.states)
+        for number, (was, now) in enumerate(zip(before, polled.states, strict=True), 1):
+            if was in _FINAL_NAMES and now != was:
+                yield f"message {polled.message_id} part {number} was {was} and is {now}"
+            if was == "submitted" and now not in (*_FINAL_NAMES, "submitted"):
+                yield f"message {polled.message_id} part {number} was submitted and is {now}"
+        last[polled.message_id] = polled.states
+    for message_id, states in last.items():
+        kept = books.messages.get(message_id)
+        ends = [_NAMES.get(row["state"]) for row in kept.parts] if kept is not None else []
+        for was, is_now in zip(states, ends, strict=False):
+            if was in _FINAL_NAMES and was != is_now:
+                yield f"message {message_id} was seen {was} and is {is_now} in the store"
+
+
+def _receipts(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+    told: dict[int, set[str]] = defaultdict(set)
+    times: Counter[tuple[int, int]] = Counter()
+    for handed in evidence.handed:
+        if handed.receipt_of and handed.status == 0:
+            told[handed.receipt_of].add(handed.stat)
+            times[handed.receipt_of, handed.session] += 1
+    for kept in books.messages.values():
+        wanted = kept.front == "smpp" and (kept.registered_delivery == 1 or (kept.registered_delivery == 2 and kept.state != DELIVERED))
+        stats = told.pop(kept.id, set())
+        if wanted and not stats:
+            yield f"the receipt of {_what(kept)} never came"
+        elif stats and not wanted:
+            yield f"a receipt of {_what(kept)} came, and nobody asked for it"
+        elif wanted and stats != {_STATS.get(kept.state, "")}:
+            yield f"the receipt of {_what(kept)} says {', '.join(sorted(stats))}, it is {_NAMES.get(kept.state, kept.state)}"
+    for message_id in told:
+        yield f"a receipt came for message {message_id}, which is not in the store"
+    for (message_id, session), count in times.items():
+        if count > 1:
+            yield f"the receipt of message {message_id} was taken {count} times in session {session}"
+
+
+def _statuses(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+    lines = {(line.account, line.client_id): line for line in evidence.lines if line.direction == "out"}
+    counts = Counter((line.account, line.client_id) for line in evidence.lines if line.direction == "out")
+    for sent in evidence.sent.values():
+        if sent.front != "im" or sent.answer is not Answer.ACCEPTED or not books.by_token.get(sent.token):
+            continue
+        line, state = lines.get((sent.owner, sent.key)), books.by_token[sent.token][0].state
+        if line is None:
+            yield f"{_who(sent)} is not in its account's history"
+        elif line.state != _NAMES.get(state):
+            yield f"{_who(sent)} is {_NAMES.get(state, state)}, its account is told {line.state}"
+        if counts[sent.owner, sent.key] > 1:
+            yield f"{_who(sent)} is {counts[sent.owner, sent.key]} times in its account's history"
+
+
+# -- I5: what phones say arrives once, and in the right thread ---------------------------------------------------------------------
+
+
+def _threads(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str]:
+    found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for line in evidence.lines:
+        if line.direction == "in":
+            found[token_in(line.text)].append((line.account, line.peer, line.text))
+    for said in evidence.said.values():
+        if said.acknowledged < said.parts and not said.refused:
+            yield f"what {said.phone} said, {said.token}, was never acknowledged"
+        if said.refused:
+            yield f"what {said.phone} said, {said.token}, was refused"
+        if not said.account:
+            continue
+        places = found.pop(said.token, [])
+        if len(places) != 1 and said.acknowledged == said.parts:
+            yield f"the reply {said.token} of {said.phone} to account {said.account} is {len(places)} times in histories"
+        for account, peer, text in places:
+            if (account, peer) != (said.account, f"+{said.phone}"):
+                yield f"the reply {said.token} of {said.phone} to account {said.account} came to account {account}, thread {peer}"
+            elif text != said.text:
+                yield f"the reply {said.token} of {said.phone} reads otherwise than it was written"
+    for token, places in found.items():
+        yield f"account {places[0][0]} has a line ({token or 'without a token'}) that no phone sent to it"
+
+
+def _partner_mo(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str]:
+    came: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
+    for handed in evidence.handed:
+        if not handed.receipt_of and handed.status == 0:
+            came[handed.token].append((handed.session, handed.text))
+    for said in evidence.said.values():
+        if not said.partner:
+            continue
+        places = came.pop(said.token, [])
+        if not places and said.acknowledged == said.parts:
+            yield f"what {said.phone} said to {said.partner}, {said.token}, never came"
+        if len({session for session, _ in places}) != len(places):
+            yield f"what {said.phone} said to {said.partner}, {said.token}, came {len(places)} times"
+        if any(text != said.text for _, text in places):
+            yield f"what {said.phone} said to {said.partner}, {said.token}, reads otherwise than it was written"
+    for token in came:
+        yield f"a partner got an MO ({token or 'without a token'}) that is not his"
+
+
+def _addresses(evidence: Evidence, _books: Books, wire: _Wire) -> Iterator[str]:
+    """A reply address on a phone belongs to one account for good, and an account has one there per code."""
+    owners: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for seen in (each for all_seen in wire.taken.values() for each in all_seen):
+        sent = evidence.sent.get(seen.token)
+        if sent is not None and sent.front == "im":
+            owners[seen.source, seen.destination].add(sent.owner)
+            if seen.destination != sent.destination:
+                yield f"{_who(sent)} went to another phone"
+    for (address, phone), accounts in owners.items():
+        if len(accounts) > 1:
+            yield f"on {phone}, {address} is the address of accounts {', '.join(sorted(accounts))}"
+    addresses: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for (address, phone), accounts in owners.items():
+        for account in accounts:
+            addresses[account, phone].add(address)
+    for (account, phone), several in addresses.items():
+        if len(several) > 1:
+            yield f"on {phone}, account {account} has the addresses {', '.join(sorted(several))}"
+
+
+def _opt_outs(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str]:
+    for stop in (said for said in evidence.said.values() if said.is_stop and said.acknowledged):
+        for sent in evidence.sent.values():
+            is_under = any(seen.token == sent.token and seen.source.startswith(stop.to) for seen in evidence.wire)
+            if sent.destination == stop.phone and is_under and sent.asked_at_s > stop.acknowledged_at_s and sent.answer is Answer.ACCEPTED:
+                yield f"{_who(sent)} was accepted after its phone had said STOP"
+
+
+def _who(sent: Sent) -> str:
+    return f"{sent.token} ({sent.front}, {sent.owner}, {sent.service})"
+
+
+def _what(kept: Kept) -> str:
+    return f"{kept.token or 'a reply of ours'} ({kept.front}, {kept.service})"

@@ -1,0 +1,164 @@
+"""One seed, played: furnish the house, let its people live, stop the faults, wait until nothing waits, and audit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from gateway.store import consistency
+from gateway.store.engine import open_reading
+from simulators import auditor, house, workload
+from simulators.auditor import Books, Violation
+from simulators.evidence import Evidence
+from simulators.faults import FaultPlan
+from simulators.house import RecordingSmsc
+from simulators.workload import ChatUser, EsmePartner, HttpPartner
+from simulators.world import Sim, SimulationError, SimWorld, run
+
+FAULTS_S = 60.0
+CALM_EVERY = 10
+LATE_RECEIPT_S_MAX = 40.0
+QUIET_S_MAX = 240.0
+# Validity (a day) and the hour in which a receipt may still come, passed at once when everybody is done.
+LONG_AFTER_US = 27 * 3_600_000_000
+
+
+class Verdict(NamedTuple):
+    """What came of one seed."""
+
+    seed: int
+    digest: str
+    violations: list[Violation]
+    messages: int
+    delivered: int
+    duplicates: int
+    crashes: int
+    virtual_s: float
+
+
+def plan_of(seed: int, intensity: float) -> FaultPlan:
+    """The faults of a seed; every tenth is a calm day, on which everything must simply work."""
+    if seed % CALM_EVERY == 0 or not intensity:
+        return FaultPlan(seed)
+    plan = FaultPlan.draw(seed, intensity, duration_s=FAULTS_S, crash_node=house.GATEWAY)
+    return replace(plan, smsc=replace(plan.smsc, receipt_late_s_max=LATE_RECEIPT_S_MAX))
+
+
+def warm_up() -> None:
+    """Make what is made once per process."""
+    house.template()
+
+
+def play(seed: int, intensity: float = 0.5) -> Verdict:
+    """Play one seed to its end."""
+    plan = plan_of(seed, intensity)
+    is_calm = not plan.intensity
+
+    async def main(sim: Sim) -> Verdict:
+        return await _Play(sim, is_calm).run()
+
+    try:
+        return run(main, seed, plan=plan, virtual_s_max=2_000.0)
+    except SimulationError as error:
+        cause = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
+        return Verdict(seed, "", [Violation("run", f"{error}{cause}")], 0, 0, 0, 0, 0.0)
+
+
+class _Play:
+    def __init__(self, sim: Sim, is_calm: bool) -> None:
+        self.sim = sim
+        self.evidence = Evidence(sim.seed, is_calm)
+        self.gateway = sim.node(house.GATEWAY)
+        self.store = f"{self.gateway.folder}/store.db"
+        self.plan = workload.draw(sim, self.evidence)
+        smsc_world = sim.node(house.SMSC).world
+        self.smsc = RecordingSmsc(sim, smsc_world, self.evidence, None if is_calm else sim.plan.smsc)
+        self.esme = EsmePartner(sim, self.evidence, self.plan.esme)
+
+    async def run(self) -> Verdict:
+        sim = self.sim
+        house.furnish(sim)
+        sim.node(house.SMSC).start(self._serve_smsc)
+        self.gateway.start(house.gateway_program(sim, self.evidence))
+        sim.node("acme").start(self.esme.run)
+        done: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+        self.read, self.look = asyncio.Event(), asyncio.Event()
+        self.said = [asyncio.Event(), asyncio.Event()]
+        sim.node("client").start(lambda world: self._http(world, done[0]))
+        sim.node("messenger").start(lambda world: self._chat(world, done[1]))
+        await workload.pause_until(sim, FAULTS_S)
+        self.esme.is_calm = True
+        self.smsc.calm_down()
+        sim.log("calm")
+        await asyncio.gather(*(event.wait() for event in self.said))
+        await self._until(lambda: self.esme.is_done and not self._is_smsc_busy())
+        self.gateway.clock_offset_us += LONG_AFTER_US
+        sim.log("long after")
+        await self._until(lambda: self.gateway.is_alive and auditor.is_settled(self.store))
+        self.read.set()
+        await asyncio.gather(*(event.wait() for event in done))
+        return self._verdict()
+
+    def _is_smsc_busy(self) -> bool:
+        return bool(len(self.smsc.timeline) or self.smsc.deliveries.held or self.smsc.deliveries.waiting or self._unacknowledged())
+
+    def _unacknowledged(self) -> bool:
+        return any(said.acknowledged + said.refused < said.parts for said in self.evidence.said.values())
+
+    async def _until(self, is_true: Callable[[], bool]) -> None:
+        """Wait for it, and a little longer, but not for ever: what is not so by then is the auditor's."""
+        waited = 0.0
+        while not is_true() and waited < QUIET_S_MAX:
+            await asyncio.sleep(2.0)
+            waited += 2.0
+        await asyncio.sleep(12.0)
+
+    async def _serve_smsc(self, _world: SimWorld) -> None:
+        await self.smsc.start()
+        for at_s, said in self.plan.says:
+            self.smsc.timeline.after(at_s, self.smsc.say, said, said.parts > 1)
+        await house.stay()
+
+    async def _http(self, world: SimWorld, done: asyncio.Event) -> None:
+        partner = HttpPartner(self.sim, self.evidence, world)
+        watching = asyncio.create_task(partner.watch(FAULTS_S))
+        await asyncio.gather(*(partner.do(deed) for deed in self.plan.http), watching)
+        self.said[0].set()
+        await self.read.wait()
+        for sent in [each for each in self.evidence.sent.values() if each.message_id and each.front == "http"][:20]:
+            while not await partner.look(sent):
+                await asyncio.sleep(1.0)
+        await partner.close()
+        done.set()
+
+    async def _chat(self, world: SimWorld, done: asyncio.Event) -> None:
+        users = {number: ChatUser(self.sim, self.evidence, world, number) for number in house.ACCOUNTS}
+        await asyncio.gather(*(users[deed.sent[0].owner].do(deed) for deed in self.plan.chat))
+        self.said[1].set()
+        await self.read.wait()
+        for user in users.values():
+            await user.read()
+            await user.close()
+        done.set()
+
+    def _verdict(self) -> Verdict:
+        books = Books(self.store)
+        found = auditor.audit(self.evidence, books) + self._second_opinion()
+        for violation in found:
+            self.sim.log("violation", text=str(violation))
+        duplicates = sum(row["is_possible_duplicate"] for kept in books.messages.values() for row in kept.parts)
+        delivered = sum(kept.state == auditor.DELIVERED for kept in books.messages.values())
+        crashes = self.gateway.lives - 1
+        return Verdict(
+            self.sim.seed, self.sim.digest(), found, len(books.messages), delivered, duplicates, crashes, self.sim.loop.time()
+        )
+
+    def _second_opinion(self) -> list[Violation]:
+        engine = open_reading(f"sqlite:///{self.store}")
+        try:
+            with engine.connect() as conn:
+                return [Violation("books", f"{each.invariant}: {each.detail}") for each in consistency.check(conn)]
+        finally:
+            engine.dispose()

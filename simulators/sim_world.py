@@ -1,0 +1,237 @@
+"""`bellhop sim world`: seeds played in worker processes, each perhaps under two hash seeds, and every violation with its replay line.
+
+A worker is a process of its own that reads seeds and writes verdicts, one JSON document a line: only so can each have its own
+PYTHONHASHSEED.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import IO, Annotated, Any
+
+import typer
+
+INTENSITY = 0.5
+LINES_EVERY = 100
+
+
+@dataclass
+class Totals:
+    """What all seeds came to."""
+
+    seeds: int = 0
+    runs: int = 0
+    messages: int = 0
+    delivered: int = 0
+    duplicates: int = 0
+    crashes: int = 0
+    virtual_s: float = 0.0
+    violations: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, verdict: dict[str, Any]) -> None:
+        """Count one run; violations are taken once per seed, by the caller."""
+        self.runs += 1
+        for name in ("messages", "delivered", "duplicates", "crashes", "virtual_s"):
+            setattr(self, name, getattr(self, name) + verdict[name])
+
+
+def world(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 100,
+    first: Annotated[int, typer.Option(min=0, help="The first of them.")] = 1,
+    jobs: Annotated[int, typer.Option(min=0, help="Worker processes; 0 takes one per CPU.")] = 0,
+    intensity: Annotated[float, typer.Option(min=0.0, max=1.0, help="How much goes wrong: 0 nothing, 1 nearly everything.")] = INTENSITY,
+    hash_seeds: Annotated[str, typer.Option(help="both: each seed under PYTHONHASHSEED 0 and 1, with equal event logs; one: only 0.")] = "both",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the totals and violations as one JSON document.")] = False,
+    verbose: Annotated[bool, typer.Option(help="Print a line for every run.")] = False,
+) -> None:
+    """Play whole-house simulations: gateway, SMSC, partners, chat users and phones in virtual time, with faults and crashes, audited.
+
+    Exits with 0 only if no seed has a violation. Every tenth seed is a calm day, without faults.
+
+    \b
+    Examples:
+      bellhop sim world --seeds 1000
+      bellhop sim world --first 128 --seeds 1 --verbose
+    """
+    if hash_seeds not in ("both", "one"):
+        print("bellhop sim world: --hash-seeds: both or one", file=sys.stderr)
+        raise typer.Exit(2)
+    hashes = ("0", "1") if hash_seeds == "both" else ("0",)
+    totals = Totals()
+    with _progress(seeds, is_shown=not as_json) as advance:
+        for seed, verdicts in _verdicts(range(first, first + seeds), jobs or os.cpu_count() or 1, intensity, hashes):
+            _judge(totals, seed, verdicts, intensity)
+            if verbose and not as_json:
+                for hash_seed, verdict in sorted(verdicts.items()):
+                    _print_run(seed, hash_seed, verdict)
+            advance(len(totals.violations))
+    _report(totals, as_json=as_json)
+    raise typer.Exit(1 if totals.violations else 0)
+
+
+def replay_line(seed: int, intensity: float) -> str:
+    """The command that plays a seed again."""
+    amount = "" if intensity == INTENSITY else f" --intensity {intensity}"
+    return f"bellhop sim world --first {seed} --seeds 1{amount} --verbose"
+
+
+def _judge(totals: Totals, seed: int, verdicts: dict[str, dict[str, Any]], intensity: float) -> None:
+    totals.seeds += 1
+    texts: dict[str, None] = {}
+    for verdict in verdicts.values():
+        totals.add(verdict)
+        texts.update(dict.fromkeys(verdict["violations"]))
+    if len({verdict["digest"] for verdict in verdicts.values()}) > 1:
+        texts["determinism: the event logs differ under two hash seeds"] = None
+    totals.violations.extend({"seed": seed, "text": text, "replay": replay_line(seed, intensity)} for text in texts)
+
+
+def _print_run(seed: int, hash_seed: str, verdict: dict[str, Any]) -> None:
+    print(
+        f"seed {seed} hash {hash_seed}: {verdict['messages']} messages, {verdict['delivered']} delivered, "
+        f"{verdict['duplicates']} marked duplicates, {verdict['crashes']} crashes, {verdict['virtual_s']:.0f} s, "
+        f"log {verdict['digest'][:12]}, {len(verdict['violations'])} violations"
+    )
+
+
+def _report(totals: Totals, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(totals.__dict__, ensure_ascii=False))
+        return
+    for violation in totals.violations:
+        print(f"seed {violation['seed']}: {violation['text']}\n    {violation['replay']}")
+    print(
+        f"{totals.seeds} seeds, {totals.runs} runs, {totals.virtual_s / 3600:.1f} virtual hours: {totals.messages} messages, "
+        f"{totals.delivered} delivered, {totals.duplicates} marked as possible duplicates, {totals.crashes} crashes; "
+        f"{len(totals.violations)} violations"
+    )
+
+
+# -- workers ----------------------------------------------------------------------------------------------------------------
+
+
+def _verdicts(
+    seeds: range, jobs: int, intensity: float, hashes: tuple[str, ...]
+) -> Iterator[tuple[int, dict[str, dict[str, Any]]]]:
+    """Each seed with its verdicts by hash seed, as they become complete."""
+    found: SimpleQueue[tuple[str, dict[str, Any]]] = SimpleQueue()
+    todo: dict[str, SimpleQueue[int | None]] = {each: SimpleQueue() for each in hashes}
+    for queue in todo.values():
+        for seed in seeds:
+            queue.put(seed)
+    workers = max(jobs, len(hashes))
+    threads = []
+    for number in range(workers):
+        hash_seed = hashes[number % len(hashes)]
+        todo[hash_seed].put(None)
+        thread = threading.Thread(target=_serve, args=(hash_seed, todo[hash_seed], found, intensity), daemon=True)
+        thread.start()
+        threads.append(thread)
+    partial: dict[int, dict[str, dict[str, Any]]] = {}
+    for _ in range(len(seeds) * len(hashes)):
+        hash_seed, verdict = found.get()
+        seed = verdict["seed"]
+        partial.setdefault(seed, {})[hash_seed] = verdict
+        if len(partial[seed]) == len(hashes):
+            yield seed, partial.pop(seed)
+    for thread in threads:
+        thread.join()
+
+
+def _serve(hash_seed: str, todo: SimpleQueue[int | None], found: SimpleQueue[tuple[str, dict[str, Any]]], intensity: float) -> None:
+    """Feed one worker process; one that dies is a violation of the seed it was at, and is replaced."""
+    worker: subprocess.Popen[str] | None = None
+    while (seed := todo.get()) is not None:
+        if worker is None:
+            worker = _start(hash_seed, intensity)
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        try:
+            worker.stdin.write(f"{seed}\n")
+            worker.stdin.flush()
+            line = worker.stdout.readline()
+        except OSError:
+            line = ""
+        if line:
+            found.put((hash_seed, json.loads(line)))
+        else:
+            found.put((hash_seed, _dead(seed, worker.wait())))
+            worker = None
+    if worker is not None and worker.stdin is not None:
+        worker.stdin.close()
+        worker.wait()
+
+
+def _start(hash_seed: str, intensity: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "simulators.sim_world", str(intensity)]
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def _dead(seed: int, status: int) -> dict[str, Any]:
+    nothing = {"messages": 0, "delivered": 0, "duplicates": 0, "crashes": 0, "virtual_s": 0.0}
+    return {"seed": seed, "digest": "", "violations": [f"run: the worker process ended with status {status}"], **nothing}
+
+
+def work(intensity: float, source: IO[str], sink: IO[str]) -> None:
+    """A worker: a seed a line in, a verdict a line out."""
+    from simulators.play import play, warm_up
+
+    warm_up()
+    # What is imported by now stays: no collection after a run need look at it.
+    gc.collect()
+    gc.freeze()
+    for line in source:
+        verdict = play(int(line), intensity)
+        document = verdict._asdict() | {"violations": [str(violation) for violation in verdict.violations]}
+        sink.write(json.dumps(document, ensure_ascii=True) + "\n")
+        sink.flush()
+
+
+# -- progress -----------------------------------------------------------------------------------------------------------------
+
+
+class _progress:  # noqa: N801 - used as a function
+    """A bar on a terminal, a line now and then elsewhere; gives a function to call after each seed."""
+
+    def __init__(self, seeds: int, *, is_shown: bool) -> None:
+        self._seeds = seeds
+        self._is_shown = is_shown
+        self._bar: Any = None
+        self._done = 0
+
+    def __enter__(self) -> Callable[[int], None]:
+        if self._is_shown and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[found]} violations"),
+                console=Console(stderr=True),
+            )  # fmt: skip
+            self._bar.start()
+            self._task = self._bar.add_task("seeds", total=self._seeds, found=0)
+        return self._advance
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _advance(self, found: int) -> None:
+        self._done += 1
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, found=found)
+        elif self._is_shown and self._done % LINES_EVERY == 0 and self._done < self._seeds:
+            print(f"{self._done} of {self._seeds} seeds, {found} violations", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    work(float(sys.argv[1]), sys.stdin, sys.stdout)

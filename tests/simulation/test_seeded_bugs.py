@@ -1,0 +1,38 @@
+"""Each kind of mistake, put into the gateway on purpose, is seen by the auditor."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulators.auditor import Violation
+from simulators.play import play
+from tests.simulation import bugs
+
+SEEDS_MAX = 60
+# Which of the auditor's checks has to complain.
+SEEN_BY = {
+    "capture_without_receipt": {"charges", "wallets"},
+    "double_capture": {"wallets"},
+    "acknowledge_before_commit": {"accepted"},
+    "lost_early_receipt": {"ends"},
+    "wrong_thread": {"threads"},
+    "resend_in_hold": {"on_wire"},
+    "receipt_acknowledged_before_commit": {"ends"},
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", sorted(bugs.ALL))
+def test_the_auditor_sees_a_seeded_bug(name: str) -> None:
+    with bugs.ALL[name]():
+        found = _first_violations(SEEN_BY[name])
+
+    assert found, f"no violation of {SEEN_BY[name]} within {SEEDS_MAX} seeds"
+
+
+def _first_violations(invariants: set[str]) -> list[Violation]:
+    for seed in range(1, SEEDS_MAX + 1):
+        found = [violation for violation in play(seed).violations if violation.invariant in invariants]
+        if found:
+            return found
+    return []
