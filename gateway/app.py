@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from billing import book
 from gateway import wiring
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
+from gateway.domain.failure import StoreUnavailable
 from gateway.domain.message import STATE_NAMES, Flight, Front
 from gateway.domain.pacing import Pace
 from gateway.links.smpp_carrier import CarrierSide
@@ -43,7 +46,7 @@ from gateway.world import World
 
 _log = structlog.get_logger(__name__)
 
-_FRONTS = {Front.SMPP: "smpp", Front.HTTP: "http", Front.IM: "im", Front.GATEWAY: "gateway"}
+_FRONTS = {int(front): front.name.lower() for front in Front}
 
 
 class Gateway:
@@ -84,10 +87,13 @@ class Gateway:
     async def _start(self) -> None:
         settings, world = self.settings, self.world
         synchronous = "FULL" if settings.store.durability == "full" else "NORMAL"
-        engine = open_writing(settings.store.url, synchronous=synchronous)
+        busy_timeout_s = settings.store.busy_timeout_s
+        engine = open_writing(settings.store.url, synchronous=synchronous, busy_timeout_s=busy_timeout_s)
         await world.executor.run(migrate, engine)
-        self.reader = StoreReader(open_reading(settings.store.url), world.executor)
-        self.writer = StoreWriter(engine, world.executor, world.clock, node=settings.node.id, observe=self._observe_commit)
+        self.reader = StoreReader(open_reading(settings.store.url, busy_timeout_s=busy_timeout_s), world.executor)
+        self.writer = StoreWriter(
+            engine, world.executor, world.clock, node=settings.node.id, observe=self._observe_commit, changed=self._store_changed
+        )
         self._writer = self.writer
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
@@ -113,10 +119,25 @@ class Gateway:
         self.delivering = Delivering(world, writer, reader)
         self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self._sent)
         self.reception = Reception(
-            world, writer, self.dispatch, self.catalogue, backlog_max=settings.backlog.messages_max, accepted=self._accepted
+            world,
+            writer,
+            self.dispatch,
+            self.catalogue,
+            backlog_max=settings.backlog.messages_max,
+            accepted=self._accepted,
+            refused=self._refused,
         )
         self.receiving = Receiving(self.catalogue, self._partner_ids)
-        carrier = CarrierSide(world, writer, self.dispatch, self.receiving, received=self._received, counted=self._counted)
+        carrier = CarrierSide(
+            world,
+            writer,
+            self.dispatch,
+            self.receiving,
+            received=self._received,
+            counted=self._counted,
+            answered=self._answered,
+            delivered=self._delivered,
+        )
         for each in settings.links:
             link = SmppLink(wiring.link_config(each), world, carrier)
             self.links.append(link)
@@ -130,7 +151,13 @@ class Gateway:
         self.connector_port = ConnectorPort(self.connector)
         self.connector_port.lane = self.delivering.lane(outbox.connector_target(CONNECTOR), lambda: self.connector_port)
         self.smpp_server = SmppServer(
-            wiring.server_config(settings), world, self.reception, self.delivering, reader, self._check_password, count_pdu=self._count_pdu
+            wiring.server_config(settings),
+            world,
+            self.reception,
+            self.delivering,
+            reader,
+            self._check_password,
+            count_violation=self._count_violation,
         )
 
     async def _open_doors(self) -> None:
@@ -144,7 +171,7 @@ class Gateway:
             self.reception,
             self.reader,
             checks=self._checks,
-            metrics=(lambda: exposition(registry)) if settings.metrics.enabled else None,
+            metrics=(lambda: self._scrape(registry)) if settings.metrics.enabled else None,
             limits=limits,
             observe=self._observe_request,
             add_pages=self._pages(),
@@ -207,7 +234,7 @@ class Gateway:
                     "up": link.is_up,
                     "binds": sum(bind.is_bound for bind in link.binds),
                     "window_free": link.window_free,
-                    "waiting": len(self.dispatch.lanes[link.name].waiting),
+                    "waiting": self.dispatch.lanes[link.name].depth,
                     "reason": next((bind.last_failure for bind in link.binds if bind.last_failure), ""),
                 }
                 for link in self.links
@@ -234,7 +261,7 @@ class Gateway:
             self.metrics.possible_duplicates += 1
 
     def _accepted(self, front: int, _segments: int) -> None:
-        self.metrics.messages_accepted[_FRONTS[Front(front)]] += 1
+        self.metrics.messages_accepted[_FRONTS[front]] += 1
 
     def _counted(self, effect: str, link: str) -> None:
         if effect in ("joined", "part"):
@@ -242,18 +269,41 @@ class Gateway:
         else:
             self.metrics.receipts[effect] += 1
 
-    def _count_pdu(self, kind: str) -> None:
-        self.metrics.smpp_violations[kind] += 1
+    def _refused(self, front: int, reason: str) -> None:
+        self.metrics.messages_refused[_FRONTS[front], reason] += 1
+
+    def _answered(self, link: str, command_status: int) -> None:
+        self.metrics.submit_responses[link, f"0x{command_status:08X}" if command_status else "ok"] += 1
+
+    def _delivered(self, flight: Flight) -> None:
+        if flight.accepted_s:
+            self.metrics.receipt_latency.observe(self.world.clock.monotonic() - flight.accepted_s)
+
+    def _store_changed(self, is_healthy: bool, failure: str) -> None:
+        if is_healthy:
+            _log.info("the store can be written again")
+        else:
+            self.metrics.commit_failures += 1
+            _log.error("the store cannot be written; nothing is acknowledged until it can", reason=failure)
+
+    def _count_violation(self, side: str) -> None:
+        self.metrics.smpp_violations[side] += 1
 
     def _queued(self, queued: int, parked: int) -> None:
         self.reception.queued = self.metrics.backlog = queued
         self.metrics.receipts_parked = parked
-        self.metrics.writer_failed = int(not self.writer.is_healthy)
+
+    def _scrape(self, registry: CollectorRegistry) -> bytes:
+        """The exposition, with the gauges as they stand now."""
+        metrics = self.metrics
+        metrics.writer_failed = int(not self.writer.is_healthy)
+        metrics.sessions = self.smpp_server.bound_counts()
         for link in self.links:
-            self.metrics.link_up[link.name] = int(link.is_up)
-            in_use = sum(bind.in_flight for bind in link.binds)
-            self.metrics.window_in_use[link.name] = in_use
-            self.metrics.queue_depth[link.name] = len(self.dispatch.lanes[link.name].waiting)
+            metrics.link_up[link.name] = sum(bind.is_bound for bind in link.binds)
+            metrics.window_in_use[link.name] = sum(bind.in_flight for bind in link.binds)
+            metrics.queue_depth[link.name] = self.dispatch.lanes[link.name].depth
+        metrics.smpp_violations["link"] = sum(each.violations for each in self.links)
+        return exposition(registry)
 
     def _observe_commit(self, seconds: float, rows: int) -> None:
         metrics = self.metrics
@@ -268,7 +318,7 @@ class Gateway:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(5.0)
-            if self.writer.is_healthy:
+            with contextlib.suppress(StoreUnavailable):
                 await self._read_partners()
 
     def _spawn(self, work: Any, name: str) -> None:

@@ -128,7 +128,7 @@ def _lock_of(settings: Settings, path: Path) -> TextIO:
     beside = Path(settings.store.url.removeprefix(prefix)) if settings.store.url.startswith(prefix) else path
     lock_path = beside.with_name(beside.name + ".lock")
     try:
-        lock = lock_path.open("w")
+        lock = lock_path.open("a+")
     except OSError as error:
         raise Refused(f"cannot write in {lock_path.parent}: {error.strerror}") from None
     try:
@@ -136,6 +136,7 @@ def _lock_of(settings: Settings, path: Path) -> TextIO:
     except OSError:
         lock.close()
         raise Refused(f"another bellhop runs on {beside}; stop it first, or give this one its own [store] url") from None
+    lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock

@@ -193,7 +193,6 @@ class Metrics:
         self.window_in_use: dict[str, int] = {}  # link
         self.submit_responses: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, status
         self.sessions: dict[str, int] = {}  # partner
-        self.smpp_pdus: defaultdict[tuple[str, str, str], int] = defaultdict(int)  # side, direction, pdu
         self.smpp_violations: defaultdict[str, int] = defaultdict(int)  # side
         self.queue_depth: dict[str, int] = {}  # queue
         self.backlog = 0
@@ -231,7 +230,6 @@ SERIES = (
     Series("window_in_use", "gauge", "Requests that the carrier has not answered yet", ("link",)),
     Series("submit_responses", "counter", "Answers of carriers to submit_sm", ("link", "status")),
     Series("sessions", "gauge", "Sessions that partners have bound", ("partner",)),
-    Series("smpp_pdus", "counter", "PDUs seen", ("side", "direction", "pdu")),
     Series("smpp_violations", "counter", "Times a peer broke the protocol", ("side",)),
     Series("queue_depth", "gauge", "Rows waiting in a queue", ("queue",)),
     Series("backlog", "gauge", "Messages waiting to be sent"),

@@ -65,6 +65,10 @@ def link_config(link: Link) -> LinkConfig:
         link.backoff_s_min,
         link.backoff_s_max,
         link.service_type,
+        link.source_ton,
+        link.source_npi,
+        link.destination_ton,
+        link.destination_npi,
     )
 
 

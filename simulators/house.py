@@ -32,7 +32,6 @@ from gateway.store.partners import Partner
 from gateway.telemetry import Metrics
 from simulators.evidence import Evidence, OnWire, PhoneSaid, ReceiptSent, Shown, token_in
 from simulators.faults import SmscFaults
-from simulators.phones import Incoming
 from simulators.smsc import Smsc, mo_pdus
 from simulators.smsc_config import SmscConfig
 from simulators.smsc_delivery import Delivery
@@ -61,8 +60,10 @@ ACCOUNT_CREDIT = 2_000
 DIRECT_CODE, SLOT_CODE, PARTNER_CODE = "10661700", "10661701", "10661888"
 PHONES = tuple(f"86139000011{number:02d}" for number in range(11, 17))
 STOPPING_PHONE = "8613900001199"
-# Default rules: undeliverable, rejected at once, throttled once, no receipt, no response, early receipt, two receipts.
-MAGIC_PHONES = tuple(f"861390000000{digit}" for digit in (1, 3, 4, 5, 6, 7, 8, 9))
+# The SMSC's default rules: undeliverable, rejected, refused at once, throttled once, no receipt, early receipt, two receipts.
+MAGIC_PHONES = tuple(f"861390000000{digit}" for digit in (1, 3, 4, 5, 6, 8, 9))
+# Taken and delivered, and never answered: each of its messages costs the link a response timeout, again and again.
+SILENT_PHONE = "8613900000007"
 _HASH = {"passes": 1, "memory_kib": 8}
 
 
@@ -83,13 +84,12 @@ def settings_of(folder: str, sim: Sim) -> Settings:
         enquire_link_s=15.0,
     )
     services = [
-        Service(name=name, price=price, currency=CURRENCY, charge_by=by, unknown_outcome=policy)  # type: ignore[arg-type]  # literals, above
-        for name, price, by, policy in SERVICES
+        Service(name=name, price=price, currency=CURRENCY, charge_by=by, unknown_outcome=policy) for name, price, by, policy in SERVICES
     ]
     return Settings(
         store=Store(url=f"sqlite:///{folder}/store.db", durability="normal"),
-        web=Web(host="0.0.0.0", port=HTTP_PORT),  # noqa: S104 - of a simulated machine
-        smpp_server=SmppServer(host="0.0.0.0", port=SMPP_PORT),  # noqa: S104 - the same
+        web=Web(host="0.0.0.0", port=HTTP_PORT),
+        smpp_server=SmppServer(host="0.0.0.0", port=SMPP_PORT),
         links=(link,),
         services=tuple(services),
         short_codes=(
@@ -107,9 +107,7 @@ def gateway_program(sim: Sim, evidence: Evidence) -> Any:
 
     async def program(world: SimWorld) -> None:
         limits = MessengerLimits(messages_per_s=50.0, logins_per_s=50.0, hash_passes=1, hash_memory_kib=8)
-        gateway = Gateway(
-            settings_of(world.folder, sim), world, check_password=_is_password, metrics=Metrics(), messenger_limits=limits
-        )
+        gateway = Gateway(settings_of(world.folder, sim), world, check_password=_is_password, metrics=Metrics(), messenger_limits=limits)
         _listen_to_log(evidence)
         await gateway.start()
         world.log("ready")
@@ -120,7 +118,7 @@ def gateway_program(sim: Sim, evidence: Evidence) -> Any:
 
 async def stay() -> None:
     """For ever, and held by the loop's timers: a program that waits for nothing would be collected."""
-    while True:
+    while True:  # noqa: ASYNC110 - an Event that is never set is held by nobody
         await asyncio.sleep(3_600.0)
 
 
@@ -193,7 +191,7 @@ class RecordingSmsc(Smsc):
 
     def __init__(self, sim: Sim, world: SimWorld, evidence: Evidence, faults: SmscFaults | None) -> None:
         limits = Limits(window_max=200, peer_window_max=100_000, response_timeout_s=120.0)
-        config = SmscConfig(host="0.0.0.0", port=SMSC_PORT, seed=sim.seed, first_id=1_000_000 + sim.seed * 1_000, limits=limits)  # noqa: S104 - simulated
+        config = SmscConfig(host="0.0.0.0", port=SMSC_PORT, seed=sim.seed, first_id=1_000_000 + sim.seed * 1_000, limits=limits)
         super().__init__(world, config, faults=faults)
         self.evidence = evidence
         self._sim_world = world

@@ -93,7 +93,7 @@ class _Play:
         self.smsc.calm_down()
         sim.log("calm")
         await asyncio.gather(*(event.wait() for event in self.said))
-        await self._until(lambda: self.esme.is_done and not self._is_smsc_busy())
+        await self._until(lambda: self.esme.is_done and not self._is_smsc_busy() and not auditor.is_queued(self.store))
         self.gateway.clock_offset_us += LONG_AFTER_US
         sim.log("long after")
         await self._until(lambda: self.gateway.is_alive and auditor.is_settled(self.store))
@@ -105,7 +105,8 @@ class _Play:
         return bool(len(self.smsc.timeline) or self.smsc.deliveries.held or self.smsc.deliveries.waiting or self._unacknowledged())
 
     def _unacknowledged(self) -> bool:
-        return any(said.acknowledged + said.refused < said.parts for said in self.evidence.said.values())
+        receipts = any(not receipt.is_acknowledged for receipt in self.evidence.receipts.values())
+        return receipts or any(said.acknowledged + said.refused < said.parts for said in self.evidence.said.values())
 
     async def _until(self, is_true: Callable[[], bool]) -> None:
         """Wait for it, and a little longer, but not for ever: what is not so by then is the auditor's."""
@@ -128,7 +129,7 @@ class _Play:
         self.said[0].set()
         await self.read.wait()
         for sent in [each for each in self.evidence.sent.values() if each.message_id and each.front == "http"][:20]:
-            while not await partner.look(sent):
+            while not await partner.look(sent):  # noqa: ASYNC110 - what it waits for is another process
                 await asyncio.sleep(1.0)
         await partner.close()
         done.set()
@@ -151,9 +152,7 @@ class _Play:
         duplicates = sum(row["is_possible_duplicate"] for kept in books.messages.values() for row in kept.parts)
         delivered = sum(kept.state == auditor.DELIVERED for kept in books.messages.values())
         crashes = self.gateway.lives - 1
-        return Verdict(
-            self.sim.seed, self.sim.digest(), found, len(books.messages), delivered, duplicates, crashes, self.sim.loop.time()
-        )
+        return Verdict(self.sim.seed, self.sim.digest(), found, len(books.messages), delivered, duplicates, crashes, self.sim.loop.time())
 
     def _second_opinion(self) -> list[Violation]:
         engine = open_reading(f"sqlite:///{self.store}")

@@ -6,21 +6,25 @@ PYTHONHASHSEED.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
-import subprocess
 import sys
-import threading
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import IO, Annotated, Any
 
 import typer
 
 INTENSITY = 0.5
 LINES_EVERY = 100
+SHOWN_PER_SEED_MAX = 5
+LINE_BYTES_MAX = 16 * 1024 * 1024
+
+Verdicts = dict[str, dict[str, Any]]  # by hash seed
 
 
 @dataclass
@@ -48,7 +52,7 @@ def world(
     first: Annotated[int, typer.Option(min=0, help="The first of them.")] = 1,
     jobs: Annotated[int, typer.Option(min=0, help="Worker processes; 0 takes one per CPU.")] = 0,
     intensity: Annotated[float, typer.Option(min=0.0, max=1.0, help="How much goes wrong: 0 nothing, 1 nearly everything.")] = INTENSITY,
-    hash_seeds: Annotated[str, typer.Option(help="both: each seed under PYTHONHASHSEED 0 and 1, with equal event logs; one: only 0.")] = "both",
+    hash_seeds: Annotated[str, typer.Option(help="both: each seed under PYTHONHASHSEED 0 and 1; one: only 0.")] = "both",
     as_json: Annotated[bool, typer.Option("--json", help="Print the totals and violations as one JSON document.")] = False,
     verbose: Annotated[bool, typer.Option(help="Print a line for every run.")] = False,
 ) -> None:
@@ -62,17 +66,20 @@ def world(
       bellhop sim world --first 128 --seeds 1 --verbose
     """
     if hash_seeds not in ("both", "one"):
-        print("bellhop sim world: --hash-seeds: both or one", file=sys.stderr)
+        typer.echo("bellhop sim world: --hash-seeds: both or one", err=True)
         raise typer.Exit(2)
     hashes = ("0", "1") if hash_seeds == "both" else ("0",)
     totals = Totals()
     with _progress(seeds, is_shown=not as_json) as advance:
-        for seed, verdicts in _verdicts(range(first, first + seeds), jobs or os.cpu_count() or 1, intensity, hashes):
+
+        def played(seed: int, verdicts: Verdicts) -> None:
             _judge(totals, seed, verdicts, intensity)
             if verbose and not as_json:
                 for hash_seed, verdict in sorted(verdicts.items()):
                     _print_run(seed, hash_seed, verdict)
             advance(len(totals.violations))
+
+        asyncio.run(_play_all(range(first, first + seeds), jobs or os.cpu_count() or 1, intensity, hashes, played))
     _report(totals, as_json=as_json)
     raise typer.Exit(1 if totals.violations else 0)
 
@@ -83,7 +90,7 @@ def replay_line(seed: int, intensity: float) -> str:
     return f"bellhop sim world --first {seed} --seeds 1{amount} --verbose"
 
 
-def _judge(totals: Totals, seed: int, verdicts: dict[str, dict[str, Any]], intensity: float) -> None:
+def _judge(totals: Totals, seed: int, verdicts: Verdicts, intensity: float) -> None:
     totals.seeds += 1
     texts: dict[str, None] = {}
     for verdict in verdicts.values():
@@ -95,7 +102,7 @@ def _judge(totals: Totals, seed: int, verdicts: dict[str, dict[str, Any]], inten
 
 
 def _print_run(seed: int, hash_seed: str, verdict: dict[str, Any]) -> None:
-    print(
+    typer.echo(
         f"seed {seed} hash {hash_seed}: {verdict['messages']} messages, {verdict['delivered']} delivered, "
         f"{verdict['duplicates']} marked duplicates, {verdict['crashes']} crashes, {verdict['virtual_s']:.0f} s, "
         f"log {verdict['digest'][:12]}, {len(verdict['violations'])} violations"
@@ -104,11 +111,17 @@ def _print_run(seed: int, hash_seed: str, verdict: dict[str, Any]) -> None:
 
 def _report(totals: Totals, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(totals.__dict__, ensure_ascii=False))
+        typer.echo(json.dumps(totals.__dict__, ensure_ascii=False))
         return
+    shown: Counter[int] = Counter()
     for violation in totals.violations:
-        print(f"seed {violation['seed']}: {violation['text']}\n    {violation['replay']}")
-    print(
+        shown[violation["seed"]] += 1
+        if shown[violation["seed"]] <= SHOWN_PER_SEED_MAX:
+            typer.echo(f"seed {violation['seed']}: {violation['text']}")
+    for seed, count in shown.items():
+        line = next(violation["replay"] for violation in totals.violations if violation["seed"] == seed)
+        typer.echo(f"seed {seed}: {count} violations; to play it again:  {line}")
+    typer.echo(
         f"{totals.seeds} seeds, {totals.runs} runs, {totals.virtual_s / 3600:.1f} virtual hours: {totals.messages} messages, "
         f"{totals.delivered} delivered, {totals.duplicates} marked as possible duplicates, {totals.crashes} crashes; "
         f"{len(totals.violations)} violations"
@@ -118,62 +131,45 @@ def _report(totals: Totals, *, as_json: bool) -> None:
 # -- workers ----------------------------------------------------------------------------------------------------------------
 
 
-def _verdicts(
-    seeds: range, jobs: int, intensity: float, hashes: tuple[str, ...]
-) -> Iterator[tuple[int, dict[str, dict[str, Any]]]]:
-    """Each seed with its verdicts by hash seed, as they become complete."""
-    found: SimpleQueue[tuple[str, dict[str, Any]]] = SimpleQueue()
-    todo: dict[str, SimpleQueue[int | None]] = {each: SimpleQueue() for each in hashes}
-    for queue in todo.values():
-        for seed in seeds:
-            queue.put(seed)
-    workers = max(jobs, len(hashes))
-    threads = []
-    for number in range(workers):
-        hash_seed = hashes[number % len(hashes)]
-        todo[hash_seed].put(None)
-        thread = threading.Thread(target=_serve, args=(hash_seed, todo[hash_seed], found, intensity), daemon=True)
-        thread.start()
-        threads.append(thread)
-    partial: dict[int, dict[str, dict[str, Any]]] = {}
-    for _ in range(len(seeds) * len(hashes)):
-        hash_seed, verdict = found.get()
-        seed = verdict["seed"]
-        partial.setdefault(seed, {})[hash_seed] = verdict
-        if len(partial[seed]) == len(hashes):
-            yield seed, partial.pop(seed)
-    for thread in threads:
-        thread.join()
+async def _play_all(seeds: range, jobs: int, intensity: float, hashes: tuple[str, ...], played: Callable[[int, Verdicts], None]) -> None:
+    """Tell `played` each seed with its verdicts by hash seed, as they become complete."""
+    todo = {each: iter(seeds) for each in hashes}
+    partial: dict[int, Verdicts] = {}
+
+    def found(hash_seed: str, verdict: dict[str, Any]) -> None:
+        verdicts = partial.setdefault(verdict["seed"], {})
+        verdicts[hash_seed] = verdict
+        if len(verdicts) == len(hashes):
+            played(verdict["seed"], partial.pop(verdict["seed"]))
+
+    workers = [hashes[number % len(hashes)] for number in range(max(jobs, len(hashes)))]
+    await asyncio.gather(*(_serve(hash_seed, todo[hash_seed], intensity, found) for hash_seed in workers))
 
 
-def _serve(hash_seed: str, todo: SimpleQueue[int | None], found: SimpleQueue[tuple[str, dict[str, Any]]], intensity: float) -> None:
+async def _serve(hash_seed: str, todo: Iterator[int], intensity: float, found: Callable[[str, dict[str, Any]], None]) -> None:
     """Feed one worker process; one that dies is a violation of the seed it was at, and is replaced."""
-    worker: subprocess.Popen[str] | None = None
-    while (seed := todo.get()) is not None:
+    worker: Process | None = None
+    for seed in todo:
         if worker is None:
-            worker = _start(hash_seed, intensity)
+            worker = await _start(hash_seed, intensity)
         assert worker.stdin is not None
         assert worker.stdout is not None
-        try:
-            worker.stdin.write(f"{seed}\n")
-            worker.stdin.flush()
-            line = worker.stdout.readline()
-        except OSError:
-            line = ""
+        worker.stdin.write(f"{seed}\n".encode())
+        line = await worker.stdout.readline()
         if line:
-            found.put((hash_seed, json.loads(line)))
+            found(hash_seed, json.loads(line))
         else:
-            found.put((hash_seed, _dead(seed, worker.wait())))
+            found(hash_seed, _dead(seed, await worker.wait()))
             worker = None
     if worker is not None and worker.stdin is not None:
         worker.stdin.close()
-        worker.wait()
+        await worker.wait()
 
 
-def _start(hash_seed: str, intensity: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "simulators.sim_world", str(intensity)]
+async def _start(hash_seed: str, intensity: float) -> Process:
     environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    command = (sys.executable, "-m", "simulators.sim_world", str(intensity))
+    return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=environment, limit=LINE_BYTES_MAX)
 
 
 def _dead(seed: int, status: int) -> dict[str, Any]:
@@ -214,9 +210,13 @@ class _progress:  # noqa: N801 - used as a function
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._bar = Progress(
-                TextColumn("seeds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[found]} violations"),
+                TextColumn("seeds"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[found]} violations"),
                 console=Console(stderr=True),
-            )  # fmt: skip
+            )
             self._bar.start()
             self._task = self._bar.add_task("seeds", total=self._seeds, found=0)
         return self._advance
@@ -230,7 +230,7 @@ class _progress:  # noqa: N801 - used as a function
         if self._bar is not None:
             self._bar.update(self._task, advance=1, found=found)
         elif self._is_shown and self._done % LINES_EVERY == 0 and self._done < self._seeds:
-            print(f"{self._done} of {self._seeds} seeds, {found} violations", file=sys.stderr, flush=True)
+            typer.echo(f"{self._done} of {self._seeds} seeds, {found} violations", err=True)
 
 
 if __name__ == "__main__":

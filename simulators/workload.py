@@ -65,7 +65,8 @@ def draw(sim: Sim, evidence: Evidence) -> Plan:
     for _ in range(numbers.randint(1, 4)):
         token = evidence.token()
         text = " ".join([token] * numbers.choice([1, 1, 50])) + numbers.choice(["", " 你好"])
-        plan.says.append((numbers.random() * PLAY_S, PhoneSaid(token, numbers.choice(house.PHONES), house.PARTNER_CODE, text, partner="acme")))
+        said = PhoneSaid(token, numbers.choice(house.PHONES), house.PARTNER_CODE, text, partner="acme")
+        plan.says.append((numbers.random() * PLAY_S, said))
     for deeds in (plan.esme, plan.http, plan.chat):
         deeds.sort(key=lambda deed: deed.at_s)
     return plan
@@ -83,7 +84,8 @@ def _text(numbers: Stream, token: str) -> str:
 
 
 def _new(numbers: Stream, evidence: Evidence, front: str, owner: str, source: str, service: str, destination: str = "") -> Sent:
-    phones = house.MAGIC_PHONES if numbers.random() < 0.35 else house.PHONES
+    chance = numbers.random()
+    phones = (house.SILENT_PHONE,) if chance < 0.015 else house.MAGIC_PHONES if chance < 0.35 else house.PHONES
     token = evidence.token()
     sent = Sent(token, front, owner, service, source, destination or numbers.choice(phones), _text(numbers, token))
     evidence.sent[token] = sent
@@ -245,7 +247,8 @@ class EsmePartner:
         if told is not None:
             message_id, stat = int(told.smsc_id), told.text_receipt.stat if told.text_receipt is not None else ""
         else:
-            text = segments.decode(pdu.data_coding, bool(pdu.esm_class & 0x40), pdu.short_message or pdu.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")).text
+            octets = pdu.short_message or pdu.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
+            text = segments.decode(pdu.data_coding, bool(pdu.esm_class & 0x40), octets).text
         now = self._sim.loop.time()
         self._evidence.handed.append(Handed("acme", self._session, now, message_id, stat, token_in(text), text, status))
         return status

@@ -37,6 +37,8 @@ class CarrierSide:
         *,
         received: Callable[[Received], None],
         counted: Callable[[str, str], None],
+        answered: Callable[[str, int], None],
+        delivered: Callable[[Flight], None],
     ) -> None:
         self._world = world
         self._writer = writer
@@ -45,9 +47,15 @@ class CarrierSide:
         self._settle: Bulk[tuple[int, int], None] = Bulk(mo.settle_sessions, rank=6, is_kept=True)
         self._received = received
         self._counted = counted
-        self.responded = dispatch.responded
+        self._answered = answered
+        self._delivered = delivered
         self.responded_late = dispatch.responded_late
         self.window_opened = dispatch.window_opened
+
+    def responded(self, flight: Flight, status: int, smsc_id: str) -> None:
+        """A submit_sm was answered."""
+        self._answered(flight.link, status)
+        self._dispatch.responded(flight, status, smsc_id)
 
     def unanswered(self, flight: Flight) -> None:
         """A submit_sm will not be answered."""
@@ -102,6 +110,8 @@ class CarrierSide:
         def done(noted: Noted | None, error: BaseException | None) -> None:
             if noted is not None:
                 self._counted(noted.effect, bind.link.name)
+                if noted.effect == "ended" and report.flight is not None:
+                    self._delivered(report.flight)
             bind.respond(wire, request, 0 if error is None else Status.ESME_RX_T_APPN)
 
         self._dispatch.reported(report, done)

@@ -6,11 +6,13 @@ Reconnects with a growing, jittered pause; a refusal for wrong credentials waits
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from typing import NamedTuple, Protocol
 
 import structlog
 
+from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.message import Flight
 from gateway.links.smpp_transport import SmppTransport
 from gateway.smpp import events as e
@@ -50,6 +52,10 @@ class LinkConfig(NamedTuple):
     backoff_s_min: float
     backoff_s_max: float
     service_type: str = ""
+    source_ton: int = 0
+    source_npi: int = 1
+    destination_ton: int = 1
+    destination_npi: int = 1
     ssl: ssl.SSLContext | None = None
 
 
@@ -82,7 +88,7 @@ class Bind:
         self.link = link
         self.number = number
         self.session_id = 0  # tells one connection from the next, for repeated deliver_sm
-        self.bound_at: float | None = None
+        self.bound_at = math.inf
         self.wire: SmppTransport | None = None
         self.is_bound = False
         self.refused_status = 0
@@ -119,7 +125,7 @@ class Bind:
         config, world = self.link.config, self.link.world
         self._closed = asyncio.Event()
         self.refused_status = 0
-        self.bound_at = None
+        self.bound_at = math.inf
         self.session_id = world.next_id()
 
         def make() -> SmppTransport:
@@ -140,9 +146,10 @@ class Bind:
             await self._closed.wait()
         finally:
             self.is_bound = False
-            self.wire.abort()
+            if not self.wire.session.close_expected:  # else it closes by itself, when its last words are written
+                self.wire.abort()
             self.wire = None
-        return 0.0 if self.bound_at is None else world.clock.monotonic() - self.bound_at
+        return max(0.0, world.clock.monotonic() - self.bound_at)
 
     def _handle(self, wire: SmppTransport, events: list[e.Event]) -> None:
         carrier, name = self.link.carrier, self.link.name
@@ -253,17 +260,19 @@ class SmppLink:
         bind = self._choose(flight)
         if bind is None or bind.wire is None:
             return False
-        message = flight.message
+        message, config = flight.message, self.config
+        # A sender of unknown type is one of our short codes: it goes as the carrier wants them.
+        source_ton, source_npi = (message.source_ton, message.source_npi) if message.source_ton else (config.source_ton, config.source_npi)
         # Positional and in the order of the fields: this is the hottest constructor of all.
         request = p.SubmitSm(
             0,
             0,
-            self.config.service_type,
-            message.source_ton,
-            message.source_npi,
+            config.service_type,
+            source_ton,
+            source_npi,
             message.source,
-            message.destination_ton,
-            message.destination_npi,
+            config.destination_ton if message.destination_ton == TON_INTERNATIONAL else message.destination_ton,
+            config.destination_npi if message.destination_ton == TON_INTERNATIONAL else message.destination_npi,
             message.destination,
             message.esm_class,
             message.protocol_id,

@@ -106,7 +106,7 @@ class SmppServer:
         reader: Reader,
         check_password: PasswordCheck,
         *,
-        count_pdu: Callable[[str], None],
+        count_violation: Callable[[str], None],
     ) -> None:
         self._config = config
         self._world = world
@@ -114,7 +114,7 @@ class SmppServer:
         self._delivering = delivering
         self._reader = reader
         self._check_password = check_password
-        self._count_pdu = count_pdu
+        self._count_violation = count_violation
         self._sessions: dict[SmppTransport, PartnerBinds | None] = {}
         self._binds: dict[int, PartnerBinds] = {}
         self._verified: dict[bytes, float] = {}
@@ -130,6 +130,14 @@ class SmppServer:
     def sessions(self) -> int:
         """Open connections, bound or not."""
         return len(self._sessions)
+
+    def bound_counts(self) -> dict[str, int]:
+        """Sessions of each partner that has bound since the start, by name."""
+        counts = {binds.partner.name: 0 for binds in self._binds.values()}
+        for binds in self._sessions.values():
+            if binds is not None:
+                counts[binds.partner.name] += 1
+        return counts
 
     def bound_names(self) -> list[str]:
         """The partners that are bound, by name."""
@@ -185,9 +193,7 @@ class SmppServer:
                 if binds is not None and binds.lane is not None and isinstance(event.context, Handover):
                     binds.lane.again(event.context)
             elif isinstance(event, e.LateResponse):
-                is_taken = event.response.command_status == 0 and isinstance(event.context, Handover)
-                if is_taken and binds is not None and binds.lane is not None:
-                    binds.lane.taken_late(event.context)
+                self._delivered_late(binds, event)
             elif isinstance(event, e.BindRequested):
                 task = asyncio.get_running_loop().create_task(self._bind(wire, event.pdu), name="bind of a partner")
                 self._tasks.add(task)
@@ -195,7 +201,7 @@ class SmppServer:
             elif isinstance(event, e.Closed):
                 self._closed(wire, binds, event)
             elif isinstance(event, e.Violation):
-                self._count_pdu("violation")
+                self._count_violation("server")
         if is_opened and binds is not None and binds.lane is not None:
             binds.lane.pump()
 
@@ -298,6 +304,11 @@ class SmppServer:
             binds.lane.again(handover)
         else:
             binds.lane.refused(handover, status)
+
+    def _delivered_late(self, binds: PartnerBinds | None, event: e.LateResponse) -> None:
+        handover = event.context
+        if binds is not None and binds.lane is not None and isinstance(handover, Handover) and event.response.command_status == 0:
+            binds.lane.taken_late(handover)
 
     def _closed(self, wire: SmppTransport, binds: PartnerBinds | None, event: e.Closed) -> None:
         self._sessions.pop(wire, None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gateway.domain import verdict
@@ -30,6 +30,8 @@ from gateway.world import World
 
 PAGE = 500
 ATTEMPTS_MAX = 5
+# A carrier that takes a message and never answers must not make its phone ring for a day: then it is held, for its receipt.
+RESENDS_MAX = 5
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
 
 
@@ -64,6 +66,7 @@ class Dispatch:
         self.lanes: dict[str, Lane] = {}
         self._flying: dict[tuple[str, str], Flight] = {}
         self._ended: dict[tuple[str, str], None] = {}
+        self._resends: dict[int, int] = {}
         rows = Outcome()
         self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account).accept_many, rank=0)
         self._claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
@@ -279,12 +282,14 @@ class Dispatch:
         """A submit_sm whose answer will never come: the service's policy decides, and nobody guesses."""
         lane = self.lanes[flight.link]
         policy = self._policy(flight)
-        if policy is UnknownOutcome.RESEND:
-            self._again(lane, flight, None, 0.0, is_unknown=True)
-        elif policy is UnknownOutcome.HOLD:
-            self._writer.put(self._hold, (flight, self._world.clock.now_us()), _ignore)
-        else:
+        resends = self._resends.get(flight.segment_id, 0)
+        if policy is UnknownOutcome.RESEND and resends < RESENDS_MAX:
+            _remember(self._resends, flight.segment_id, resends + 1, self._limits.correlated_max)
+            self._again(lane, flight, None, RETRY_S[min(resends, len(RETRY_S) - 1)], is_unknown=True)
+        elif policy is UnknownOutcome.DROP:
             self.end(flight, State.FAILED, "no response from the carrier; dropped as its service asks")
+        else:
+            self._writer.put(self._hold, (flight, self._world.clock.now_us()), _ignore)
 
     def responded_late(self, flight: Flight, status: int, smsc_id: str) -> None:
         """An answer came after all: what was held as unknown is known now. One that is sent again already only gains a name."""
@@ -385,8 +390,3 @@ def _remember(kept: dict[Any, Any], key: Any, value: Any, limit: int) -> None:
 
 def _ignore(_result: object, _error: BaseException | None) -> None:
     """For operations whose items are kept until they succeed: nothing waits for them."""
-
-
-def queued_flights(lanes: Sequence[Lane]) -> int:
-    """How many segments wait in memory."""
-    return sum(len(lane.waiting) + len(lane.claimed) + len(lane.returned) + len(lane.retries) for lane in lanes)

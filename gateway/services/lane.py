@@ -59,6 +59,11 @@ class Lane:
         self.pause_s = THROTTLE_PAUSE_S
         self.timer: asyncio.TimerHandle | None = None
 
+    @property
+    def depth(self) -> int:
+        """How many segments are in memory and have not left."""
+        return len(self.waiting) + len(self.claimed) + len(self.returned) + len(self.retries)
+
     def room(self, now_s: float) -> int:
         """How many segments may be claimed now."""
         if now_s < self.paused_until or self.is_stopping:

@@ -31,6 +31,10 @@ class Accepted(NamedTuple):
 Answer = Accepted | Refused
 
 
+def _uncounted(_front: int, _reason: str) -> None:
+    """For those who count no refusals."""
+
+
 class Reception:
     """Drafts submissions, has them written, and gives the committed ones to dispatch."""
 
@@ -43,6 +47,7 @@ class Reception:
         *,
         backlog_max: int,
         accepted: Callable[[int, int], None],
+        refused: Callable[[int, str], None] = _uncounted,
     ) -> None:
         self._world = world
         self._writer = writer
@@ -52,6 +57,7 @@ class Reception:
         self._accepting = Accepting(catalogue.revenue_account)
         self._backlog_max = backlog_max
         self._accepted = accepted
+        self._refused = refused
         self.queued = 0  # set by the sweep from the table; a bound, not an exact count
 
     def submit(self, submission: Submission, done: Callable[[Answer], None]) -> None:
@@ -59,6 +65,7 @@ class Reception:
         try:
             draft = self._draft(submission)
         except Refused as refused:
+            self._refused(submission.sender.front, refused.reason)
             done(refused)
             return
 
@@ -205,6 +212,7 @@ class Reception:
         if error is not None or refused is not None:
             self._dispatch.abandoned(draft)
             if refused is not None:
+                self._refused(draft.message.front, refused.reason)
                 return refused
             return error if isinstance(error, Refused) else StoreUnavailable("the message could not be stored; the outcome is unknown")
         self._dispatch.committed(draft)

@@ -6,11 +6,13 @@ Each round reads a bounded page on a reading connection and hands what is due to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from gateway.domain.failure import StoreUnavailable
 from gateway.domain.message import State
 from gateway.services.dispatch import Dispatch
 from gateway.services.ports import Reader
@@ -60,7 +62,9 @@ class Sweep:
         """Sweep, for ever."""
         while True:
             if self._writer.is_healthy:
-                await self.sweep()
+                # The store may fail under a round; what was due is still due in the next.
+                with contextlib.suppress(StoreUnavailable):
+                    await self.sweep()
             await asyncio.sleep(self._limits.interval_s)
 
     async def sweep(self) -> None:

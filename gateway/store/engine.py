@@ -16,25 +16,26 @@ from billing.schema import charge, transfer
 from gateway.store import schema
 from gateway.store.errors import NewerStore
 
-BUSY_TIMEOUT_MS = 5_000
+BUSY_TIMEOUT_S = 5.0
 # Each many-row statement has a text per size; with fewer cached ones pysqlite would prepare them again and again.
 STATEMENTS_CACHED = 512
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
-def open_writing(url: str, *, synchronous: str = "FULL", page_cache_kib: int = 65_536) -> Engine:
+def open_writing(url: str, *, synchronous: str = "FULL", busy_timeout_s: float = BUSY_TIMEOUT_S, page_cache_kib: int = 65_536) -> Engine:
     """An engine whose transactions begin at once as writers, and whose commits are on disk when they return."""
     engine = _create(url, pool_size=2)
     if engine.dialect.name == "sqlite":
-        _configure_sqlite(engine, begin="BEGIN IMMEDIATE", synchronous=synchronous, cache_kib=page_cache_kib, read_only=False)
+        pragmas = _pragmas(busy_timeout_s, synchronous, page_cache_kib)
+        _configure_sqlite(engine, begin="BEGIN IMMEDIATE", pragmas=(pragmas[0], "journal_mode = WAL", *pragmas[1:]))
     return engine
 
 
-def open_reading(url: str) -> Engine:
+def open_reading(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
     """An engine for reads, which see what is committed and can change nothing."""
     engine = _create(url, pool_size=4)
     if engine.dialect.name == "sqlite":
-        _configure_sqlite(engine, begin="BEGIN", synchronous="FULL", cache_kib=16_384, read_only=True)
+        _configure_sqlite(engine, begin="BEGIN", pragmas=(*_pragmas(busy_timeout_s, "FULL", 16_384), "query_only = ON"))
     return engine
 
 
@@ -69,19 +70,22 @@ def _url(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername in {"postgresql", "postgres"} else parsed
 
 
-def _configure_sqlite(engine: Engine, *, begin: str, synchronous: str, cache_kib: int, read_only: bool) -> None:
+def _pragmas(busy_timeout_s: float, synchronous: str, cache_kib: int) -> tuple[str, ...]:
+    return (
+        f"busy_timeout = {int(busy_timeout_s * 1000)}",
+        f"synchronous = {synchronous}",
+        f"cache_size = -{cache_kib}",
+        "wal_autocheckpoint = 4000",
+    )
+
+
+def _configure_sqlite(engine: Engine, *, begin: str, pragmas: tuple[str, ...]) -> None:
     def connected(dbapi_connection: Any, _record: Any) -> None:
         # Without this pysqlite begins and commits by itself, and RELEASE SAVEPOINT would commit the whole transaction.
         dbapi_connection.isolation_level = None
         cursor = dbapi_connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        if not read_only:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA synchronous = {synchronous}")
-        cursor.execute(f"PRAGMA cache_size = -{cache_kib}")
-        cursor.execute("PRAGMA wal_autocheckpoint = 4000")
-        if read_only:
-            cursor.execute("PRAGMA query_only = ON")
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     def began(conn: Connection) -> None:

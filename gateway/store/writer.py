@@ -74,13 +74,22 @@ class StoreWriter:
     """Owns the writing connection, which lives on the executor's writer thread."""
 
     def __init__(
-        self, engine: Engine, executor: Executor, clock: Clock, *, node: int, observe: Callable[[float, int], None], items_max: int = 20_000
+        self,
+        engine: Engine,
+        executor: Executor,
+        clock: Clock,
+        *,
+        node: int,
+        observe: Callable[[float, int], None],
+        changed: Callable[[bool, str], None] | None = None,
+        items_max: int = 20_000,
     ) -> None:
         self._engine = engine
         self._executor = executor
         self._clock = clock
         self._node = node
         self._observe = observe
+        self._changed = changed
         self._items_max = items_max
         self._groups: dict[Bulk[Any, Any], Group] = {}
         self._calls: list[Call] = []
@@ -240,6 +249,8 @@ class StoreWriter:
     def _stop_acknowledging(self, error: BaseException) -> None:
         self._healthy = False
         self._failure = str(getattr(error, "orig", error))
+        if self._changed is not None:
+            self._changed(False, self._failure)
         if self._is_closed:
             self._idle.set()  # a stop does not wait for room on the disk
         for call in self._calls:
@@ -290,6 +301,8 @@ class StoreWriter:
                 return
             self._healthy = True
             self._failure = ""
+            if self._changed is not None:
+                self._changed(True, "")
             self._is_busy = False
             self._pending = sum(len(group.items) for group in self._groups.values())
             self._launch()

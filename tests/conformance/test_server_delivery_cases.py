@@ -220,6 +220,20 @@ async def test_an_unanswered_deliver_sm_comes_again(tmp_path):
         await house.until_outbox_done(1)
 
 
+async def test_an_answer_after_its_time_still_counts(tmp_path):
+    """R12"""
+    async with opened_gateway(tmp_path, door={"response_timeout_s": 0.3, "enquire_link_s": 30}) as house:
+        wire = await house.bound()
+        await write(house, "slow")
+        request = await wire.read_until(DELIVER_SM)
+        await house.until(lambda: house.gateway.delivering.lanes[_target(house)].waiting == 1)
+
+        await wire.answer(request, b"\0")
+
+        assert [row.outcome for row in await house.until_outbox_done(1)] == [0]
+        assert await wire.has_nothing_to_say()
+
+
 async def test_a_partner_that_never_answers_holds_one_window_and_the_rest_waits(tmp_path):
     """Row 72"""
     async with opened_gateway(tmp_path, door={"window": 2, "response_timeout_s": 30}) as house:
@@ -346,6 +360,7 @@ async def test_a_long_message_cannot_come_to_a_peer_of_3_3_and_does_not_hold_up_
     """R15, S20: nothing is cut; the row keeps why."""
     wire = await house.bound(version=0x33)
     house.smsc.send_mo(PHONE, PARTNER_CODE, CHINESE)
+    await house.until_mos(1)
     await write(house, "short")
 
     assert (await delivered(wire)).text == b"short"

@@ -177,7 +177,9 @@ async def quick_door(house: House, **limits: float) -> SmppServer:
     config = server_config(house.gateway.settings)
     config = config._replace(host=HOST, port=0, limits=config.limits._replace(**limits))  # type: ignore[arg-type]
     gateway = house.gateway
-    door = SmppServer(config, house.world, gateway.reception, gateway.delivering, gateway.reader, is_password, count_pdu=lambda _: None)
+    door = SmppServer(
+        config, house.world, gateway.reception, gateway.delivering, gateway.reader, is_password, count_violation=lambda _: None
+    )
     await door.start()
     return door
 

@@ -33,10 +33,8 @@ def capture_without_receipt() -> Iterator[None]:
         for item in items:
             if item.flight.message.segments == 1 and item.flight.held_minor:
                 flight, seq = item.flight, item.seq + 1
-                settled = Settlement(
-                    flight.message.id, ChargeState.CAPTURED, flight.wallet, flight.held_minor, flight.held_minor, 1, seq, "ACCEPTD", item.at,
-                    None, item.smsc_id, flight.link,
-                )  # fmt: skip
+                paid = (flight.wallet, flight.held_minor, flight.held_minor, 1, seq)
+                settled = Settlement(flight.message.id, ChargeState.CAPTURED, *paid, "ACCEPTD", item.at, None, item.smsc_id, flight.link)
                 book.settle_many(conn, [settled], now_us=item.at)
         return original(self, conn, items)
 
@@ -46,7 +44,7 @@ def capture_without_receipt() -> Iterator[None]:
 
 @contextmanager
 def double_capture() -> Iterator[None]:
-    """A message that ends pays twice when its receipt comes twice: the wallet is moved before anyone asks whether it is a repeat."""
+    """The wallet pays twice for what is captured once."""
     original = book.settle_many
 
     def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int) -> list[bool]:
