@@ -32,6 +32,7 @@ class Sent:
     destination: str
     text: str
     registered_delivery: int = 0
+    validity_s: int = 0  # 0: as its service says
     key: str = ""  # idempotency key or client id: it may be sent again under it
     answer: Answer = Answer.NONE
     reason: str = ""

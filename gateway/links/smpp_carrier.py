@@ -21,7 +21,8 @@ from gateway.smpp.consts import Status, Tag
 from gateway.smpp.tlv import get_int
 from gateway.sms.udh import Concatenation
 from gateway.store import mo
-from gateway.store.writer import Bulk, StoreWriter
+from gateway.store.batch import Bulk
+from gateway.store.writer import StoreWriter
 from gateway.world import World
 
 

@@ -15,8 +15,9 @@ from typing import Protocol
 from gateway.services.outcome import Notice
 from gateway.services.ports import Reader
 from gateway.store import outbox
+from gateway.store.batch import Bulk
 from gateway.store.outbox import Handover
-from gateway.store.writer import Bulk, StoreWriter
+from gateway.store.writer import StoreWriter
 from gateway.world import World
 
 IN_MEMORY_MAX = 2_000

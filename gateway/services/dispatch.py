@@ -24,8 +24,9 @@ from gateway.services.outcome import Ended, Noted, Notice, Outcome, Report, Retr
 from gateway.services.ports import Reader
 from gateway.services.submit import Accepting, Draft
 from gateway.store import messages
+from gateway.store.batch import Bulk
 from gateway.store.messages import Ending
-from gateway.store.writer import Bulk, StoreWriter
+from gateway.store.writer import StoreWriter
 from gateway.world import World
 
 PAGE = 500
@@ -292,11 +293,18 @@ class Dispatch:
             self._writer.put(self._hold, (flight, self._world.clock.now_us()), _ignore)
 
     def responded_late(self, flight: Flight, status: int, smsc_id: str) -> None:
-        """An answer came after all: what was held as unknown is known now. One that is sent again already only gains a name."""
+        """An answer came after all: what was held as unknown is known now, and what waits to be sent again need not be."""
+        lane = self.lanes[flight.link]
         if self._policy(flight) is UnknownOutcome.HOLD:
             self.responded(flight, status, smsc_id)
-        elif status == 0 and smsc_id:
-            self._remember(flight, smsc_id)
+        elif verdict.of_status(status) is Verdict.ACCEPTED:
+            again = [entry for entry in lane.retries if entry[2] is flight]
+            if again:
+                lane.retries.remove(again[0])
+                heapq.heapify(lane.retries)
+                self._writer.put(self._claim, (flight, self._world.clock.now_us()), _ignore)
+            # Sent again already: the store takes the first id, and a receipt for either ends it.
+            self.responded(flight, status, smsc_id)
 
     def flying(self, link: str, smsc_id: str) -> Flight | None:
         """The segment an SMSC's id names, while it is in hand."""

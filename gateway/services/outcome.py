@@ -7,6 +7,7 @@ loop, which orders settlements and names the outbox row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from gateway.store.messages import Ending
 # Asked for by the sender, SMPP 3.4 section 5.2.17: 1 success and failure, 2 failure only.
 RECEIPT_ALWAYS, RECEIPT_ON_FAILURE = 1, 2
 CONNECTOR = "embedded"
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
+_ID_WIDTHS = (1, 8, 9, 10, 16, 19, 20)
 UDHI = 0x40
 EXCERPT_CHARACTERS = 20
 
@@ -93,6 +96,7 @@ class Outcome:
 
     def __init__(self) -> None:
         self._parked: dict[tuple[str, str], int] = {}
+        self._exact: set[str] = set()  # links whose receipts have repeated an id as it was: there no other form is tried
 
     def submit_many(self, conn: Connection, items: Sequence[Submitted]) -> list[Notice | None]:
         """Record SMSC ids; a receipt that came before its response finds its message here."""
@@ -118,7 +122,7 @@ class Outcome:
 
     def report_many(self, conn: Connection, reports: Sequence[Report]) -> list[Noted]:
         """Match receipts to live segments and end those; park what matches nothing."""
-        flights = _resolve(conn, reports)
+        flights = self._resolve(conn, reports)
         noted: list[Noted | None] = [None] * len(reports)
         endings: list[tuple[int, Ended]] = []
         for place, (report, flight) in enumerate(zip(reports, flights, strict=True)):
@@ -136,6 +140,18 @@ class Outcome:
         for (place, _), notice, is_new in zip(endings, notices, took, strict=True):
             noted[place] = Noted("ended" if is_new else "repeat", notice)
         return [one for one in noted if one is not None]
+
+    def _resolve(self, conn: Connection, reports: Sequence[Report]) -> list[Flight | None]:
+        """The segment of each receipt: by its id, else by another form of its id, else by its addresses and what it quotes."""
+        missing = [(report.link, report.smsc_id) for report in reports if report.flight is None]
+        found = messages.find_by_smsc_ids(conn, missing) if missing else {}
+        flights = [report.flight or found.get((report.link, report.smsc_id)) for report in reports]
+        self._exact.update(report.link for report, flight in zip(reports, flights, strict=True) if flight is not None)
+        for place, report in enumerate(reports):
+            if flights[place] is None:
+                other = None if report.link in self._exact else _in_other_form(conn, report)
+                flights[place] = other or _unknown_one(conn, report)
+        return flights
 
     def _park(self, conn: Connection, report: Report) -> None:
         receipts.park(conn, report.seq, report.link, report.smsc_id, report.message_state, report.error, report.at)
@@ -176,10 +192,7 @@ def _attempt(flight: Flight, at: int, outcome: str, status: int | None) -> tuple
 
 def claim_many(conn: Connection, items: Sequence[tuple[Flight, int]]) -> list[bool]:
     """Claim queued segments for sending, (flight, now): False for one that is no longer queued."""
-    if messages.claim(conn, [(flight.segment_id, at, flight.attempts) for flight, at in items]):
-        return [True] * len(items)
-    mine = messages.submitting_among(conn, [flight.segment_id for flight, _ in items])
-    return [flight.segment_id in mine for flight, _ in items]
+    return messages.claim(conn, [(flight.segment_id, at, flight.attempts) for flight, at in items])
 
 
 def end_many(conn: Connection, items: Sequence[Ended], took: list[bool] | None = None) -> list[Notice | None]:
@@ -301,12 +314,24 @@ def _entry_for(message: Message, state: State, entry_id: int) -> outbox.Entry | 
     return None
 
 
-def _resolve(conn: Connection, reports: Sequence[Report]) -> list[Flight | None]:
-    missing = [(report.link, report.smsc_id) for report in reports if report.flight is None]
-    if not missing:
-        return [report.flight for report in reports]
-    found = messages.find_by_smsc_ids(conn, missing)
-    return [report.flight or found.get((report.link, report.smsc_id)) or _unknown_one(conn, report) for report in reports]
+def _in_other_form(conn: Connection, report: Report) -> Flight | None:
+    """The one live segment to this handset whose id the receipt may mean."""
+    handset = report.source.lstrip("+")
+    found = messages.find_by_smsc_ids(conn, [(report.link, form) for form in _other_forms(report.smsc_id)])
+    meant = [flight for flight in found.values() if flight.message.destination == handset]
+    return meant[0] if len(meant) == 1 else None
+
+
+def _other_forms(smsc_id: str) -> list[str]:
+    """COMPAT: SMSCs name a message in hexadecimal in submit_sm_resp and in decimal in its receipt, or the reverse, pad, or change case."""
+    forms = {smsc_id.upper(), smsc_id.lower()}
+    numbers = [int(smsc_id, 16)] if _HEXADECIMAL.fullmatch(smsc_id) else []
+    if numbers and smsc_id.isdigit():
+        numbers.append(int(smsc_id))
+    for number in numbers:
+        for written in (str(number), f"{number:X}", f"{number:x}"):
+            forms.update(written.zfill(width) for width in _ID_WIDTHS)
+    return sorted(forms - {smsc_id})
 
 
 def _unknown_one(conn: Connection, report: Report) -> Flight | None:

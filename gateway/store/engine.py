@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 
@@ -16,6 +12,11 @@ from billing.schema import charge, transfer
 from gateway.store import schema
 from gateway.store.errors import NewerStore
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# The newest of the migrations: a store that has it is not looked at any further.
+SCHEMA_VERSION = "0001"
 BUSY_TIMEOUT_S = 5.0
 # Each many-row statement has a text per size; with fewer cached ones pysqlite would prepare them again and again.
 STATEMENTS_CACHED = 512
@@ -42,16 +43,33 @@ def open_reading(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
 def migrate(engine: Engine) -> None:
     """Bring the schema to this program's version; raises NewerStore when it is already beyond it."""
     with engine.begin() as conn:
-        script = ScriptDirectory.from_config(_alembic(conn))
-        version = MigrationContext.configure(conn).get_current_revision()
-        if version == script.get_current_head():
-            return
-        if version is not None and version not in {revision.revision for revision in script.walk_revisions()}:
-            raise NewerStore(version)
-        command.upgrade(_alembic(conn), "head")
+        version = _version_of(conn)
+        if version != SCHEMA_VERSION:
+            _upgrade(conn, version)
+
+
+def _version_of(conn: Connection) -> str | None:
+    if not conn.dialect.has_table(conn, "alembic_version"):
+        return None
+    version: str | None = conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return version
+
+
+def _upgrade(conn: Connection, version: str | None) -> None:
+    # Imported here: it is a fifth of what a start imports, and only a new or an old store needs it.
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(_alembic(conn))
+    assert script.get_current_head() == SCHEMA_VERSION, "SCHEMA_VERSION must name the newest of the migrations"
+    if version is not None and version not in {revision.revision for revision in script.walk_revisions()}:
+        raise NewerStore(version)
+    command.upgrade(_alembic(conn), "head")
 
 
 def _alembic(conn: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = conn
@@ -97,9 +115,10 @@ def _configure_sqlite(engine: Engine, *, begin: str, pragmas: tuple[str, ...]) -
 
 def greatest_id(engine: Engine) -> int:
     """The greatest id in the store, so that none is made twice when the clock was set back."""
-    columns = (schema.message.c.id, schema.mo.c.id, schema.outbox.c.id, schema.im_message.c.id, schema.parked_receipt.c.id)
+    columns = (schema.message.c.id, schema.mo.c.id, schema.outbox.c.id, schema.im_message.c.id, schema.parked_receipt.c.id, transfer.c.id)
+    queries = [select(func.max(column)) for column in columns]
+    # Its index is partial: only with this condition can the engine use it.
+    queries.append(select(func.max(charge.c.journal_seq)).where(charge.c.journal_seq.is_not(None)))
     with engine.connect() as conn:
-        greatest = [conn.execute(select(func.max(column))).scalar() for column in (*columns, transfer.c.id)]
-        # Spelt so, the partial index answers; a bare max would read the whole table.
-        greatest.append(conn.execute(select(func.max(charge.c.journal_seq)).where(charge.c.journal_seq.is_not(None))).scalar())
+        greatest = [conn.execute(query).scalar() for query in queries]
     return max((int(found) for found in greatest if found is not None), default=0)

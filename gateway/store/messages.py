@@ -59,19 +59,18 @@ def insert(conn: Connection, messages: Sequence[Message], segments: Sequence[tup
     bulk.execute(conn, _INSERT_SEGMENT, segments)
 
 
-def claim(conn: Connection, claims: Sequence[tuple[int, int, int]]) -> bool:
-    """Take queued segments for sending: (id, claimed_at, attempts); whether every one was still queued."""
-    return bulk.execute(conn, _CLAIM, claims) == len(claims)
+def claim(conn: Connection, claims: Sequence[tuple[int, int, int]]) -> list[bool]:
+    """Take queued segments for sending: (id, claimed_at, attempts); for each whether this took it, so that nobody else sends it too."""
+    with conn.begin_nested() as savepoint:
+        if bulk.execute(conn, _CLAIM, claims) == len(claims):
+            return [True] * len(claims)
+        savepoint.rollback()
+    return [bulk.execute(conn, _CLAIM, [each]) == 1 for each in claims]
 
 
 def queued_among(conn: Connection, segment_ids: Iterable[int]) -> set[int]:
     """Which of these are queued."""
     return _with_state(conn, list(segment_ids), (State.ACCEPTED,))
-
-
-def submitting_among(conn: Connection, segment_ids: Iterable[int]) -> set[int]:
-    """Which of these are claimed."""
-    return _with_state(conn, list(segment_ids), (State.SUBMITTING,))
 
 
 def set_submitted(conn: Connection, rows: Sequence[tuple[int, str, int]]) -> None:

@@ -8,66 +8,18 @@ the mark, and knows whether it happened. Until it can write again it refuses new
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, exc, insert, select, update
 
 from gateway.domain.failure import StoreUnavailable
+from gateway.store.batch import Batch, Bulk, Call, Done, Group, Item, Outcome, Result, answer, is_of_the_store, perform, rank_of, refuse
 from gateway.store.schema import writer_mark
 from gateway.world import Clock, Executor
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Done = Callable[[Any, BaseException | None], None]
-
 PROBE_INTERVAL_S = 0.25
 _MARK = update(writer_mark).where(writer_mark.c.node == bindparam("of_node")).values(batch=bindparam("mark"))
-
-
-class Bulk(Generic[Item, Result]):
-    """A bulk operation: `fn(conn, items)` gives one result per item. Lower `rank` runs earlier in a transaction.
-
-    `is_kept`: its items survive a store that cannot be written, in memory, and are tried again; others are refused.
-    """
-
-    __slots__ = ("fn", "is_kept", "rank")
-
-    def __init__(self, fn: Callable[[Connection, Sequence[Item]], Sequence[Result]], *, rank: int, is_kept: bool = False) -> None:
-        self.fn = fn
-        self.rank = rank
-        self.is_kept = is_kept
-
-
-class Group(NamedTuple):
-    """What gathered for one bulk operation."""
-
-    bulk: Bulk[Any, Any]
-    items: list[Any]
-    dones: list[Done]
-
-
-class Call(NamedTuple):
-    """One transaction function of its own."""
-
-    fn: Callable[..., Any]
-    args: tuple[Any, ...]
-    done: Done
-
-
-class Batch(NamedTuple):
-    """All that one transaction does."""
-
-    number: int
-    groups: list[Group]
-    calls: list[Call]
-
-
-class Outcome(NamedTuple):
-    """What a committed batch answers: results per group, and per call a result or an exception."""
-
-    groups: list[Sequence[Any]]
-    calls: list[tuple[Any, Exception | None]]
 
 
 class StoreWriter:
@@ -170,7 +122,7 @@ class StoreWriter:
             self._idle.set()
             return
         self._number += 1
-        batch = Batch(self._number, sorted(self._groups.values(), key=_rank), self._calls)
+        batch = Batch(self._number, sorted(self._groups.values(), key=rank_of), self._calls)
         self._groups, self._calls, self._pending = {}, [], 0
         self._is_busy = True
         begun = self._clock.monotonic()
@@ -186,10 +138,10 @@ class StoreWriter:
             self._is_busy = False
             # What gathered meanwhile is under way before anyone is answered: the disk is never idle while there is work.
             self._launch()
-            _answer(batch, outcome)
+            answer(batch, outcome)
             return
         assert error is not None
-        if _is_of_the_store(error):
+        if is_of_the_store(error):
             self._suspect(batch, error)
         else:
             self._isolate(batch, error)
@@ -203,7 +155,7 @@ class StoreWriter:
         ] + [Batch(0, [], [call]) for call in batch.calls]
         if len(singles) == 1:
             self._is_busy = False
-            _refuse(batch, error)
+            refuse(batch, error)
             self._launch()
             return
         left = len(singles)
@@ -214,13 +166,13 @@ class StoreWriter:
                 nonlocal left
                 left -= 1
                 if outcome is not None:
-                    _answer(single, outcome)
+                    answer(single, outcome)
                 else:
                     assert single_error is not None
-                    if _is_of_the_store(single_error):
+                    if is_of_the_store(single_error):
                         refused_by_store.append((single, single_error))
                     else:
-                        _refuse(single, single_error)
+                        refuse(single, single_error)
                 if left == 0 and refused_by_store:
                     self._suspect_all(refused_by_store)
                 elif left == 0:
@@ -258,7 +210,7 @@ class StoreWriter:
         self._calls = []
         for bulk in [bulk for bulk in self._groups if not bulk.is_kept]:
             group = self._groups.pop(bulk)
-            _refuse(Batch(0, [group], []), StoreUnavailable())
+            refuse(Batch(0, [group], []), StoreUnavailable())
 
     def _ask_whether(self, batch: Batch) -> None:
         if self._is_closed:
@@ -279,7 +231,7 @@ class StoreWriter:
         # It did commit, and the results it had before the commit failed are true; they are told once a flush works again.
         outcome = self._in_doubt
         assert outcome is not None
-        self._probe(lambda: _answer(batch, outcome))
+        self._probe(lambda: answer(batch, outcome))
 
     def _give_back(self, batch: Batch) -> None:
         for group in batch.groups:
@@ -288,8 +240,8 @@ class StoreWriter:
                 merged = Group(group.bulk, group.items + (later.items if later else []), group.dones + (later.dones if later else []))
                 self._groups[group.bulk] = merged
             else:
-                _refuse(Batch(0, [group], []), StoreUnavailable())
-        _refuse(Batch(0, [], batch.calls), StoreUnavailable())
+                refuse(Batch(0, [group], []), StoreUnavailable())
+        refuse(Batch(0, [], batch.calls), StoreUnavailable())
 
     def _probe(self, healed: Callable[[], None] | None = None) -> None:
         if self._is_closed:
@@ -345,57 +297,10 @@ class StoreWriter:
             raise exc.OperationalError("connect", {}, ConnectionError("the store is not open"))
         with conn.begin():
             groups = [group.bulk.fn(conn, group.items) for group in batch.groups]
-            calls = [_call(conn, call) for call in batch.calls]
+            calls = [perform(conn, call) for call in batch.calls]
             conn.execute(_MARK, {"mark": batch.number, "of_node": self._node})
             self._in_doubt = Outcome(groups, calls)
         return self._in_doubt
-
-
-def _rank(group: Group) -> int:
-    return group.bulk.rank
-
-
-def _call(conn: Connection, call: Call) -> tuple[Any, Exception | None]:
-    savepoint = conn.begin_nested()
-    try:
-        result = call.fn(conn, *call.args)
-    except exc.OperationalError:
-        raise
-    except Exception as error:  # noqa: BLE001 - handed to the caller, who is on another thread
-        savepoint.rollback()
-        return None, error
-    savepoint.commit()
-    return result, None
-
-
-def _answer(batch: Batch, outcome: Outcome) -> None:
-    for group, results in zip(batch.groups, outcome.groups, strict=True):
-        assert len(results) == len(group.items), f"{group.bulk.fn.__name__} gave {len(results)} results for {len(group.items)} items"
-        for done, result in zip(group.dones, results, strict=True):
-            _tell(done, result, None)
-    for call, (result, error) in zip(batch.calls, outcome.calls, strict=True):
-        _tell(call.done, result, error)
-
-
-def _refuse(batch: Batch, error: BaseException) -> None:
-    for group in batch.groups:
-        for done in group.dones:
-            _tell(done, None, error)
-    for call in batch.calls:
-        _tell(call.done, None, error)
-
-
-def _tell(done: Done, result: Any, error: BaseException | None) -> None:
-    """Answer one caller; a failure of his own must not leave the others of the batch without their answers."""
-    try:
-        done(result, error)
-    except Exception as failure:  # noqa: BLE001 - any caller's bug, shown by the loop's handler
-        asyncio.get_running_loop().call_exception_handler({"message": "a writer's caller failed", "exception": failure})
-
-
-def _is_of_the_store(error: BaseException) -> bool:
-    """Whether the store itself failed (full, read-only, gone), not one of the statements in it."""
-    return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError | exc.ResourceClosedError | OSError)
 
 
 def _resolver(future: asyncio.Future[Any]) -> Done:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
-import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,32 +14,37 @@ import pytest
 from gateway.real_world import RealWorld
 from gateway.smpp.consts import Status
 from gateway.smpp.pdu import EnquireLink
-from tests.support.processes import Program, opened_site
+from tests.support.processes import Program, injected, opened_site
 from tests.support.witness import Witness, audit, until
 
 RATE_PER_S = 50
 
 # Which call fails and how: a flush that fails once the pages were written; no room; a file system gone read-only.
-FAULTS = [("fdatasync,fsync", "EIO"), ("pwrite64,write", "ENOSPC"), ("pwrite64", "EROFS")]
+FAULTS = {"EIO": "fdatasync,fsync", "ENOSPC": "pwrite64,write", "EROFS": "pwrite64"}
+TOO_LARGE = "EFBIG"
 
 
 @asynccontextmanager
-async def injected(victim: Program, calls: str, error: str, folder: Path) -> AsyncIterator[None]:
-    """Let these calls of a process fail on the store's files until the block ends."""
-    files = [option for name in ("", "-wal", "-shm", "-journal") for option in ("-P", str(folder / f"bellhop.db{name}"))]
-    inject = ("-e", f"trace={calls}", "-e", f"inject={calls}:error={error}")
-    strace = await Program.start("strace", "-f", "-p", str(victim.pid), *files, *inject, "-o", "/dev/null")
-    await strace.line("attached")
+async def limited(victim: Program, store: Path) -> AsyncIterator[None]:
+    """Let no file of the process grow until the block ends (the signal that would end others, SIGXFSZ, Python ignores)."""
+    log_size = Path(f"{store}-wal").stat().st_size
+    resource.prlimit(victim.pid, resource.RLIMIT_FSIZE, (log_size, resource.RLIM_INFINITY))
     try:
         yield
     finally:
-        await strace.end(signal.SIGINT)
+        resource.prlimit(victim.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-@pytest.mark.parametrize(("calls", "error"), FAULTS, ids=[error for _, error in FAULTS])
-async def test_a_disk_that_fails_is_not_trusted_until_it_works(tmp_path: Path, calls: str, error: str):
+def fault(error: str, victim: Program, store: Path) -> AbstractAsyncContextManager[None]:
+    return limited(victim, store) if error == TOO_LARGE else injected(victim, FAULTS[error], f"error={error}", store)
+
+
+@pytest.mark.parametrize("error", [*FAULTS, TOO_LARGE])
+async def test_a_disk_that_fails_is_not_trusted_until_it_works(tmp_path: Path, error: str):
+    if error in FAULTS and shutil.which("strace") is None:
+        pytest.skip("needs strace")
     async with opened_site(tmp_path, "--response-delay-ms", "300", "--receipt-delay-ms", "600") as site:
+        site.expected_error = "the store cannot be written"
         world = RealWorld()
         gateway = await site.ready_gateway()
         witness = Witness(site, RATE_PER_S, world)
@@ -48,7 +53,7 @@ async def test_a_disk_that_fails_is_not_trusted_until_it_works(tmp_path: Path, c
         esme = witness.esme
         assert esme is not None
 
-        async with injected(gateway, calls, error, tmp_path):
+        async with fault(error, gateway, site.store):
             await site.until_ready(is_ready=False)
             first = len(witness.sent)
             await until(lambda: sum(sent.status is not None for sent in witness.sent[first:]) >= 20, 30, "answers while it lasts")
@@ -65,6 +70,7 @@ async def test_a_disk_that_fails_is_not_trusted_until_it_works(tmp_path: Path, c
         assert (alive, pulse.command_status) == (200, 0)
         assert gateway.is_running
         assert witness.esme is esme
+        assert len(site.said(site.expected_error)) == 1
         assert max(findings.wire.values()) == 1
         assert {life["state"] for life in findings.lives.values()} == {"delivered"}
         esme.abort()

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from gateway.real_world import RealWorld
 from tests.support.processes import opened_site
-from tests.support.witness import Witness, audit
+from tests.support.witness import Witness, audit, until
 
-KILLS = int(__import__("os").environ.get("K", "50"))
+KILLS = 50
 RATE_PER_S = 200
 SEED = 20_261_123
-# One kill in four falls into the start itself, which takes about a second.
-KILLED_STARTING = 0.25
+# Two kills in five fall into the start itself, which takes about a second.
+KILLED_STARTING = 0.4
 START_S = 1.0
-UP_S = (0.05, 0.5)
+BOUND_S = 0.3
 
 
 @pytest.mark.timeout(400)
@@ -35,8 +36,10 @@ async def test_fifty_kills_under_load_lose_nothing_and_charge_nothing_twice(tmp_
             if chance.random() < KILLED_STARTING:
                 await asyncio.sleep(chance.uniform(0.1, START_S))
             else:
+                binds = witness.binds
                 await gateway.line('"ready"')
-                await asyncio.sleep(chance.uniform(*UP_S))
+                await until(lambda binds=binds: witness.binds > binds, 30, "the ESME bound")
+                await asyncio.sleep(chance.uniform(0, BOUND_S))
             assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
 
         await site.ready_gateway()
@@ -46,8 +49,9 @@ async def test_fifty_kills_under_load_lose_nothing_and_charge_nothing_twice(tmp_
         submitting.cancel()
         await world.close()
 
+    print(len(findings.lives), witness.binds, Counter(findings.wire.values()), Counter(life["state"] for life in findings.lives.values()))
     # The loop is only worth something if the kills hit work in flight.
-    assert KILLS // 2 < witness.binds <= KILLS + 1, witness.endings
+    assert witness.binds > KILLS // 3
     assert len(findings.lives) > KILLS * 10
     assert max(findings.wire.values()) > 1
     assert any(life["state"] == "failed" for life in findings.lives.values())

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -42,14 +43,18 @@ def fill(path: Path) -> None:
     """Take all the room there is."""
     with path.open("wb", buffering=0) as file:
         for size in (1 << 20, 4096):
-            block = bytes(size)
-            while True:
-                try:
-                    if file.write(block) < size:
-                        break
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
-                    break
+            while _takes(file, bytes(size)):
+                pass
+    assert os.statvfs(path).f_bavail == 0
+
+
+def _takes(file: FileIO, block: bytes) -> bool:
+    try:
+        return file.write(block) == len(block)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return False
 
 
 def since(witness: Witness, first: int) -> list[Sent]:
@@ -60,6 +65,7 @@ def since(witness: Witness, first: int) -> list[Sent]:
 async def test_a_full_device_stops_acknowledging_and_heals_by_itself(tmp_path: Path, device: Path):
     # Responses take their time, so that there are some in flight when the room is gone.
     async with opened_site(tmp_path, "--response-delay-ms", "300", "--receipt-delay-ms", "600", store=device / "bellhop.db") as site:
+        site.expected_error = "the store cannot be written"
         world = RealWorld()
         gateway = await site.ready_gateway()
         witness = Witness(site, RATE_PER_S, world)
@@ -99,6 +105,7 @@ async def test_a_full_device_stops_acknowledging_and_heals_by_itself(tmp_path: P
         assert gateway.is_running
         assert witness.esme is esme
         assert not esme.is_over
+        assert len(site.said(site.expected_error)) == 1
         assert max(findings.wire.values()) == 1
         assert {life["state"] for life in findings.lives.values()} == {"delivered"}
         esme.abort()

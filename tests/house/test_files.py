@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("gateway", "content", "billing", "simulators")
 LINES_MAX = 400
+TEST_LINES_MAX = 800  # a file of plays is read one play at a time
 OWNERLESS_WORDS = ("manager", "helper", "utils", "common")
 # Written in pieces so that this file does not break its own rule.
 INDEX_ADDRESS = re.compile(
@@ -51,11 +52,11 @@ def modules() -> list[Path]:
 
 
 def test_no_source_file_is_longer_than_the_limit():
-    sources = [*modules(), *(ROOT / "tests").rglob("*.py")]
+    limits = {path: LINES_MAX for path in modules()} | {path: TEST_LINES_MAX for path in (ROOT / "tests").rglob("*.py")}
 
-    too_long = {str(path.relative_to(ROOT)): lines for path in sources if (lines := len(path.read_text("utf-8").splitlines())) > LINES_MAX}
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in limits}
 
-    assert too_long == {}
+    assert {str(path.relative_to(ROOT)): lines for path, lines in lengths.items() if lines > limits[path]} == {}
 
 
 def test_no_module_has_a_name_without_an_owner():

@@ -18,6 +18,7 @@ SEEN_BY = {
     "wrong_thread": {"threads"},
     "resend_in_hold": {"on_wire"},
     "receipt_acknowledged_before_commit": {"ends"},
+    "receipt_matched_by_addresses": {"ends"},
 }
 
 

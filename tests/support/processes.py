@@ -126,6 +126,19 @@ class Program:
         return code
 
 
+@asynccontextmanager
+async def injected(victim: Program, calls: str, fault: str, store: Path) -> AsyncIterator[None]:
+    """Let these system calls of a process meet a fault on the store's files until the block ends; needs strace."""
+    files = [option for end in ("", "-wal", "-shm", "-journal") for option in ("-P", f"{store}{end}")]
+    inject = ("-e", f"trace={calls}", "-e", f"inject={calls}:{fault}")
+    strace = await Program.start("strace", "-f", "-p", str(victim.pid), *files, *inject, "-o", "/dev/null")
+    try:
+        await strace.line("attached")
+        yield
+    finally:
+        await strace.end(signal.SIGINT)
+
+
 class Ran(NamedTuple):
     """What a command that came to its end left behind."""
 
@@ -161,6 +174,7 @@ class Site:
         self.smsc_api = ""
         self.api_key = ""
         self.programs: list[Program] = []
+        self.expected_error = ""
 
     # -- starting -----------------------------------------------------------------------------------------------------
 
@@ -210,9 +224,15 @@ class Site:
                 await program.end(signal.SIGKILL)
 
     def noise(self) -> list[str]:
-        """What no program may ever say: tracebacks, and errors of its own."""
-        words = ("Traceback", "never retrieved", '"level": "error"', '"level": "critical"', "Error:")
+        """What no program may say: tracebacks, and errors, but for those the test brings about."""
+        return [line for line in self.said("Traceback", "never retrieved", '"level": "error"', "Error:") if not self._is_expected(line)]
+
+    def said(self, *words: str) -> list[str]:
+        """The lines of all programs with any of these words."""
         return [line for program in self.programs for line in program.lines if any(word in line for word in words)]
+
+    def _is_expected(self, line: str) -> bool:
+        return self.expected_error != "" and self.expected_error in line
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -230,14 +250,15 @@ class Site:
             assert response.status in (200, 404), await response.text()
             return await response.json() if response.status == 200 else None
 
-    async def post(self, **message: str) -> tuple[int, dict[str, str], Any]:
-        """POST /v1/messages: status, headers, document."""
-        async with self.http.post(f"{self.url}/v1/messages", headers=self.auth, json=message) as response:
+    async def post(self, key: str = "", **message: str) -> tuple[int, dict[str, str], Any]:
+        """POST /v1/messages, under an Idempotency-Key if one is given: status, headers, document."""
+        headers = self.auth | ({"Idempotency-Key": key} if key else {})
+        async with self.http.post(f"{self.url}/v1/messages", headers=headers, json=message) as response:
             return response.status, dict(response.headers), await response.json(content_type=None)
 
-    async def status_of(self, path: str) -> tuple[int, Any]:
-        """The status and the document of an ops address."""
-        async with self.http.get(f"{self.url}{path}") as response:
+    async def status_of(self, path: str, **headers: str) -> tuple[int, Any]:
+        """The status and the document of an address."""
+        async with self.http.get(f"{self.url}{path}", headers=headers) as response:
             return response.status, await response.json(content_type=None)
 
     async def until_ready(self, *, is_ready: bool = True, timeout_s: float = PATIENCE_S) -> Any:
