@@ -14,7 +14,7 @@ class Verdict(Enum):
     """What to do after a submit_sm_resp."""
 
     ACCEPTED = "accepted"
-    THROTTLED = "throttled"  # the link is too fast: pause it, then the same again; costs no attempt
+    THROTTLED = "throttled"  # the link is too fast: pause it, then the same again
     BUSY = "busy"  # this destination's queue is full: that one waits, others flow
     RETRY = "retry"  # temporary: again later, a few times
     FINAL = "final"  # the same again fails again

@@ -6,6 +6,7 @@ SMPP 3.4 sections 4.4 and 5.2; the choices the specification leaves are in docs/
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -25,6 +26,7 @@ from gateway.sms.segments import OCTETS_MAX, SEPTETS_MAX
 from gateway.store.outbox import KIND_RECEIPT, Handover
 
 UDHI = 0x40
+SERVICE_TYPE_MAX = 5
 RECEIPT_ESM_CLASS = 0x04
 SHORT_MESSAGE_MAX = 254
 VERSION_3_4 = 0x34
@@ -180,9 +182,18 @@ def written_id(message_id: int, peer_version: int) -> str:
     return str(message_id) if peer_version >= VERSION_3_4 else f"{made_at_us(message_id) & 0xFFFFFFFF:08X}"
 
 
-def service_name(service_type: str) -> str:
-    """Our service that a service_type names; a GSM bearer names the default one."""
-    return "" if service_type in _BEARERS else service_type
+def service_name(service_type: str, services: Collection[str]) -> str:
+    """Our service that a service_type names; a GSM bearer names the default one.
+
+    SMPP carries five letters: where they begin the name of one service only, they name it.
+    """
+    if service_type in _BEARERS:
+        return ""
+    if service_type not in services and len(service_type) == SERVICE_TYPE_MAX:
+        begun = [name for name in services if name.startswith(service_type)]
+        if len(begun) == 1:
+            return begun[0]
+    return service_type
 
 
 def deliver_sm(handover: Handover, peer_version: int) -> p.DeliverSm:

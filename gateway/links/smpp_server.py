@@ -280,7 +280,7 @@ class SmppServer:
             Sender(Front.SMPP, partner.wallet, partner_id=partner.id),
             source,
             destination,
-            answers.service_name(request.service_type),
+            answers.service_name(request.service_type, self._reception.catalogue.services),
             None,
             body,
             request.data_coding,

@@ -103,9 +103,10 @@ class Outcome:
         messages.set_submitted(conn, [(item.flight.segment_id, item.smsc_id, item.at) for item in items])
         if not self._parked:
             return [None] * len(items)
-        early = [item for item in items if (item.flight.link, item.smsc_id) in self._parked]
-        adopted = {item.flight.segment_id: notice for item, notice in zip(early, self._adopt(conn, early), strict=True)}
-        return [adopted.get(item.flight.segment_id) for item in items]
+        # By place: a segment that was sent again may be here twice, answered late and answered.
+        early = [place for place, item in enumerate(items) if (item.flight.link, item.smsc_id) in self._parked]
+        adopted = dict(zip(early, self._adopt(conn, [items[place] for place in early]), strict=True))
+        return [adopted.get(place) for place in range(len(items))]
 
     def _adopt(self, conn: Connection, items: Sequence[Submitted]) -> list[Notice | None]:
         ended: list[Ended | None] = []

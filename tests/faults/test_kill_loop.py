@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,6 @@ async def test_fifty_kills_under_load_lose_nothing_and_charge_nothing_twice(tmp_
         submitting.cancel()
         await world.close()
 
-    print(len(findings.lives), witness.binds, Counter(findings.wire.values()), Counter(life["state"] for life in findings.lives.values()))
     # The loop is only worth something if the kills hit work in flight.
     assert witness.binds > KILLS // 3
     assert len(findings.lives) > KILLS * 10
