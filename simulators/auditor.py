@@ -133,8 +133,9 @@ def _end_of(evidence: Evidence, kept: Kept, row: Any, wire: _Wire) -> Iterator[s
     if smsc_id and smsc_id not in own:
         yield f"{what} has the SMSC's id of another message"
     receipt = evidence.receipts.get(smsc_id or "")
-    # A drop service gives up when no answer comes in time; one that comes later only names what was given up.
-    is_given_up = _PRICES[kept.service][2] == "drop" and state == FAILED
+    # A drop service gives up when no answer comes in time, a resend when its validity ends in the queue; an answer that comes later
+    # only names what was given up.
+    is_given_up = (_PRICES[kept.service][2] == "drop" and state == FAILED) or (row["is_possible_duplicate"] and state == EXPIRED)
     if receipt is not None and receipt.is_acknowledged and (state == DELIVERED) != receipt.is_delivered and not is_given_up:
         word = "DELIVRD" if receipt.is_delivered else "failure"
         yield f"{what} is {_NAMES.get(state, state)}, its {word} receipt was acknowledged"

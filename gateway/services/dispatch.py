@@ -284,7 +284,9 @@ class Dispatch:
         lane = self.lanes[flight.link]
         policy = self._policy(flight)
         resends = self._resends.get(flight.segment_id, 0)
-        if policy is UnknownOutcome.RESEND and resends < RESENDS_MAX:
+        # After its time it is not sent again, but it may have been delivered: its receipt or a late answer can still say so.
+        is_over = flight.message.expires_at <= self._world.clock.now_us()
+        if policy is UnknownOutcome.RESEND and resends < RESENDS_MAX and not is_over:
             _remember(self._resends, flight.segment_id, resends + 1, self._limits.correlated_max)
             self._again(lane, flight, None, RETRY_S[min(resends, len(RETRY_S) - 1)], is_unknown=True)
         elif policy is UnknownOutcome.DROP:

@@ -515,18 +515,14 @@ async def test_an_unanswered_submit_is_resent_and_marked_where_its_service_says_
         assert segment.is_possible_duplicate
 
 
-@pytest.fixture
-def held(monkeypatch) -> None:
-    """Partners' messages belong to a service that holds what is unknown; its name is too long for service_type."""
-    from gateway.links import smpp_answers
-
-    monkeypatch.setattr(smpp_answers, "service_name", lambda _: "premium")
+# The first five letters, which SMPP can carry, of a service that holds what is unknown.
+HELD = "premi"
 
 
-async def test_an_unanswered_submit_is_held_where_its_service_says_so(tmp_path, held):
+async def test_an_unanswered_submit_is_held_where_its_service_says_so(tmp_path):
     """F07, row 4: nothing more is sent, its receipt still counts."""
     async with bound_carrier(tmp_path, response_timeout_s=0.15, enquire_link_s=30) as carrier:
-        await carrier.submit(text=b"hello")
+        await carrier.submit(text=b"hello", service_type=HELD)
         await carrier.house.until_states(State.UNKNOWN)
 
         await carrier.report(receipt("E2"))
@@ -535,10 +531,10 @@ async def test_an_unanswered_submit_is_held_where_its_service_says_so(tmp_path, 
         assert carrier.house.gateway.links[0].binds[0].in_flight == 0
 
 
-async def test_a_late_answer_resolves_what_was_held_as_unknown(tmp_path, held):
+async def test_a_late_answer_resolves_what_was_held_as_unknown(tmp_path):
     """F07, row 35"""
     async with bound_carrier(tmp_path, response_timeout_s=0.8, enquire_link_s=30) as carrier:
-        (request,) = await carrier.submit()
+        (request,) = await carrier.submit(service_type=HELD)
         await carrier.house.until_states(State.UNKNOWN)
 
         await carrier.take(request, "E3")
@@ -549,10 +545,10 @@ async def test_a_late_answer_resolves_what_was_held_as_unknown(tmp_path, held):
         await carrier.house.until_states(State.DELIVERED)
 
 
-async def test_a_late_refusal_ends_what_was_held_as_unknown(tmp_path, held):
+async def test_a_late_refusal_ends_what_was_held_as_unknown(tmp_path):
     """F07, row 35"""
     async with bound_carrier(tmp_path, response_timeout_s=0.8, enquire_link_s=30) as carrier:
-        (request,) = await carrier.submit()
+        (request,) = await carrier.submit(service_type=HELD)
         await carrier.house.until_states(State.UNKNOWN)
 
         await carrier.wire.answer(request, status=0x0B)
@@ -591,10 +587,10 @@ async def test_a_full_window_lost_with_the_link_is_all_known_and_goes_again_mark
         assert all(segment.is_possible_duplicate for segment in segments)
 
 
-async def test_a_full_window_of_a_service_that_holds_is_not_sent_twice(tmp_path, held):
+async def test_a_full_window_of_a_service_that_holds_is_not_sent_twice(tmp_path):
     """F08"""
     async with bound_carrier(tmp_path, window=5) as carrier:
-        await carrier.submit(5)
+        await carrier.submit(5, service_type=HELD)
         carrier.wire.reset()
         wire = await carrier.smsc.accept_bind()
 
