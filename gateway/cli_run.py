@@ -7,7 +7,6 @@ import fcntl
 import gc
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -26,8 +25,6 @@ from gateway.store.errors import StoreError
 from gateway.telemetry import Metrics, configure_logging
 
 _log = structlog.get_logger(__name__)
-# A worker thread that waits for the interpreter lock gets it after this long, not after the default 5 ms: commits are short.
-SWITCH_INTERVAL_S = 0.00005
 
 
 def run(
@@ -47,7 +44,6 @@ def run(
     for warning in loaded.warnings:
         _log.warning("configuration", note=warning)
     lock = _lock_of(settings, loaded.path)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         _run_loop(_serve(settings))
     finally:
