@@ -107,13 +107,10 @@ def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: 
         return []
     _lock_wallets(conn, {settlement.wallet for settlement in settlements if settlement.wallet is not None})
     rows = [_settled_row(settlement, now_us) for settlement in settlements]
-    conn.exec_driver_sql("SAVEPOINT settling")
-    if bulk.execute(conn, _SETTLE_CHARGE, rows) == len(rows):
+    if bulk.all_or_none(conn, _SETTLE_CHARGE, rows):
         took = [True] * len(rows)
     else:
-        conn.exec_driver_sql("ROLLBACK TO SAVEPOINT settling")
         took = _settle_one_by_one(conn, settlements, rows)
-    conn.exec_driver_sql("RELEASE SAVEPOINT settling")
     _move(conn, [settlement for settlement, effective in zip(settlements, took, strict=True) if effective], now_us)
     return took
 

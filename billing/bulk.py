@@ -16,7 +16,9 @@ from sqlalchemy import Connection, Table
 
 # Statement sizes: few distinct texts, so the engine's statement cache holds them all. 128 rows of 30 columns stay under
 # SQLite's 32,766 and PostgreSQL's 65,535 parameters.
-SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
+LARGE_SIZES = (128, 64)
+# Small batches are what a quiet gateway has: each of up to so many rows is one statement, not a sum of powers of two.
+EXACT_MAX = 32
 
 Row = Sequence[Any]
 
@@ -67,16 +69,34 @@ def execute(conn: Connection, statement: Insert | Update, rows: Sequence[Row]) -
     return total
 
 
+def all_or_none(conn: Connection, statement: Update, rows: Sequence[Row]) -> bool:
+    """Run an update if its guard holds for every row; False: for some it did not, and nothing was changed.
+
+    The savepoint is written out, for the engine's own costs five times as much.
+    """
+    conn.exec_driver_sql("SAVEPOINT all_or_none")
+    is_whole = execute(conn, statement, rows) == len(rows)
+    if not is_whole:
+        conn.exec_driver_sql("ROLLBACK TO SAVEPOINT all_or_none")
+    conn.exec_driver_sql("RELEASE SAVEPOINT all_or_none")
+    return is_whole
+
+
 def _chunks(rows: Sequence[Row]) -> Iterable[tuple[int, Sequence[Row]]]:
     start, left = 0, len(rows)
-    for size in SIZES:
+    for size in LARGE_SIZES:
         while left >= size:
             yield size, rows[start : start + size]
             start += size
             left -= size
+    while left:
+        size = min(left, EXACT_MAX)
+        yield size, rows[start : start + size]
+        start += size
+        left -= size
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def _text(statement: Insert | Update, size: int, postgresql: bool) -> str:
     mark = "%s" if postgresql else "?"
     marks = ", ".join(f"CAST({mark} AS {kind})" if postgresql else mark for kind in statement.types)

@@ -131,7 +131,7 @@ class Plan:
         self._gap_s = unit / rate_per_s if rate_per_s else 0.0
         self._next = 0
         self._units = 0
-        self.started_s = 0.0
+        self.started_s: float | None = None
 
     @property
     def is_paced(self) -> bool:
@@ -152,8 +152,9 @@ class Plan:
         if first >= self._meter.messages:
             return None
         if self._gap_s:
-            due = self.started_s + self._units * self._gap_s
-            if due > now:
+            # A client may ask before the run begins: then nothing is due.
+            due = None if self.started_s is None else self.started_s + self._units * self._gap_s
+            if due is None or due > now:
                 return None
             now = due
         end = self._next = min(first + self._unit, self._meter.messages)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
@@ -13,7 +12,6 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from gateway.cli_run import SWITCH_INTERVAL_S
 from gateway.real_world import RealWorld
 from gateway.telemetry import configure_logging
 from simulators.demo import Demo, Ports, lock_folder, secrets_of
@@ -36,7 +34,6 @@ def run_demo(folder: Path | None, ports: Ports, *, is_once: bool, is_json: bool,
             folder = folder.absolute()
             is_kept = True
         stack.enter_context(lock_folder(folder))
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
         work = partial(_once, write) if is_once else partial(_stay, write, is_json, is_kept)
         try:
             return _run_loop(_with_demo(folder, ports, is_once, work))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "0001"
 BUSY_TIMEOUT_S = 5.0
 # Each many-row statement has a text per size; with fewer cached ones pysqlite would prepare them again and again.
-STATEMENTS_CACHED = 512
+STATEMENTS_CACHED = 1024
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 

@@ -61,10 +61,8 @@ def insert(conn: Connection, messages: Sequence[Message], segments: Sequence[tup
 
 def claim(conn: Connection, claims: Sequence[tuple[int, int, int]]) -> list[bool]:
     """Take queued segments for sending: (id, claimed_at, attempts); for each whether this took it, so that nobody else sends it too."""
-    with conn.begin_nested() as savepoint:
-        if bulk.execute(conn, _CLAIM, claims) == len(claims):
-            return [True] * len(claims)
-        savepoint.rollback()
+    if bulk.all_or_none(conn, _CLAIM, claims):
+        return [True] * len(claims)
     return [bulk.execute(conn, _CLAIM, [each]) == 1 for each in claims]
 
 
@@ -101,11 +99,8 @@ def end(conn: Connection, endings: Sequence[Ending]) -> list[Ending]:
         (ending.flight.segment_id, int(ending.state), ending.done_at, ending.error, ending.status, ending.smsc_id) for ending in endings
     ]
     ids = [row[0] for row in rows]
-    if len(set(ids)) == len(ids):
-        with conn.begin_nested() as savepoint:
-            if bulk.execute(conn, _END, rows) == len(rows):
-                return list(endings)
-            savepoint.rollback()
+    if len(set(ids)) == len(ids) and bulk.all_or_none(conn, _END, rows):
+        return list(endings)
     return [ending for ending, row in zip(endings, rows, strict=True) if bulk.execute(conn, _END, [row]) == 1]
 
 
