@@ -24,7 +24,7 @@ from gateway.services.outcome import Ended, Noted, Notice, Outcome, Report, Retr
 from gateway.services.ports import Reader
 from gateway.services.submit import Accepting, Draft
 from gateway.store import messages
-from gateway.store.batch import Bulk
+from gateway.store.batch import Bulk, resolver
 from gateway.store.messages import Ending
 from gateway.store.writer import StoreWriter
 from gateway.world import World
@@ -371,13 +371,7 @@ class Dispatch:
         policy = self._policy(flight)
         now_us = self._world.clock.now_us()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def done(result: Any, error: BaseException | None) -> None:
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
+        done = resolver(future)
         if policy is UnknownOutcome.RESEND:
             self._writer.put(self._retry, Retry(flight, None, now_us, now_us, True), done)
         elif policy is UnknownOutcome.HOLD:

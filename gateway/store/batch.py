@@ -104,3 +104,17 @@ def _tell(done: Done, result: Any, error: BaseException | None) -> None:
 def is_of_the_store(error: BaseException) -> bool:
     """Whether the store itself failed (full, read-only, gone), not one of the statements in it."""
     return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError | exc.ResourceClosedError | OSError)
+
+
+def resolver(future: asyncio.Future[Any]) -> Done:
+    """What makes a future of an answer."""
+
+    def resolve(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    return resolve

@@ -14,7 +14,21 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, exc, insert, select, update
 
 from gateway.domain.failure import StoreUnavailable
-from gateway.store.batch import Batch, Bulk, Call, Done, Group, Item, Outcome, Result, answer, is_of_the_store, perform, rank_of, refuse
+from gateway.store.batch import (
+    Batch,
+    Bulk,
+    Call,
+    Group,
+    Item,
+    Outcome,
+    Result,
+    answer,
+    is_of_the_store,
+    perform,
+    rank_of,
+    refuse,
+    resolver,
+)
 from gateway.store.schema import writer_mark
 from gateway.world import Clock, Executor
 
@@ -101,7 +115,7 @@ class StoreWriter:
         if not self._healthy or self._is_closed:
             raise StoreUnavailable
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._calls.append(Call(fn, args, _resolver(future)))
+        self._calls.append(Call(fn, args, resolver(future)))
         self._pending += 1
         self._schedule()
         return await future
@@ -266,7 +280,7 @@ class StoreWriter:
 
     async def _on_writer_thread(self, fn: Callable[..., Result]) -> Result:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._executor.submit(fn, (), _resolver(future))
+        self._executor.submit(fn, (), resolver(future))
         return await future
 
     # -- on the writer thread -----------------------------------------------------------------------------------------
@@ -301,15 +315,3 @@ class StoreWriter:
             conn.execute(_MARK, {"mark": batch.number, "of_node": self._node})
             self._in_doubt = Outcome(groups, calls)
         return self._in_doubt
-
-
-def _resolver(future: asyncio.Future[Any]) -> Done:
-    def resolve(result: Any, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    return resolve

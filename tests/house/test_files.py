@@ -52,7 +52,7 @@ def modules() -> list[Path]:
 
 
 def test_no_source_file_is_longer_than_the_limit():
-    limits = {path: LINES_MAX for path in modules()} | {path: TEST_LINES_MAX for path in (ROOT / "tests").rglob("*.py")}
+    limits = dict.fromkeys(modules(), LINES_MAX) | dict.fromkeys((ROOT / "tests").rglob("*.py"), TEST_LINES_MAX)
 
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in limits}
 
