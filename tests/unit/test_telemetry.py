@@ -154,14 +154,14 @@ def test_a_histogram_counts_a_value_under_its_upper_bound():
 def test_every_figure_is_scraped_under_its_name():
     metrics = Metrics()
     metrics.messages_accepted["http"] += 3
-    metrics.smpp_pdus["link", "out", "submit_sm"] += 2
+    metrics.submit_responses["sim", "ok"] += 2
     metrics.link_up["sim"] = 1
     metrics.submit_latency.observe(0.02)
 
     page = exposition(registry_of(metrics)).decode()
 
     assert 'bellhop_messages_accepted_total{front="http"} 3.0' in page
-    assert 'bellhop_smpp_pdus_total{direction="out",pdu="submit_sm",side="link"} 2.0' in page
+    assert 'bellhop_submit_responses_total{link="sim",status="ok"} 2.0' in page
     assert 'bellhop_link_up{link="sim"} 1.0' in page
     assert 'bellhop_submit_latency_seconds_bucket{le="0.025"} 1.0' in page
     assert "bellhop_submit_latency_seconds_count 1.0" in page
