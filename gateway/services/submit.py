@@ -248,13 +248,13 @@ def _insert(conn: Connection, drafts: Sequence[Draft]) -> None:
 
 
 _OPT_OUTS = select(opt_out.c.msisdn, opt_out.c.short_code).where(opt_out.c.msisdn.in_(bindparam("msisdns", expanding=True)))
-_ANY_OPT_OUT = select(opt_out.c.msisdn).limit(1)
+_ANY_OPT_OUT = "SELECT 1 FROM opt_out LIMIT 1"
 _KEYS_A_QUERY = 500
 
 
 def _opted_out(conn: Connection, drafts: Sequence[Draft]) -> set[tuple[str, str]]:
     """Which (destination, source) of these are stopped: the code opted out of, or any address under it."""
-    if conn.execute(_ANY_OPT_OUT).first() is None:
+    if conn.exec_driver_sql(_ANY_OPT_OUT).first() is None:
         return set()
     destinations = sorted({draft.message.destination for draft in drafts})
     stops: dict[str, list[str]] = {}
