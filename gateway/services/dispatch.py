@@ -143,13 +143,13 @@ class Dispatch:
             due.append(heapq.heappop(lane.retries)[2])
         # They were before the waiting ones, and keep their own order.
         lane.waiting.extendleft(sorted(due, key=_segment_id, reverse=True))
-        room = lane.room(now_s)
-        while room > 0 and lane.waiting:
+        room, room_ahead = lane.room(now_s), lane.room_ahead(now_s)
+        while lane.waiting and (room_ahead if self._policy(lane.waiting[0]) is UnknownOutcome.RESEND else room) > 0:
             flight = lane.waiting.popleft()
             if flight.message.expires_at <= now_us:
                 self.end(flight, State.EXPIRED, "validity period over")
                 continue
-            room -= 1
+            room, room_ahead = room - 1, room_ahead - 1
             lane.reserved += 1
             lane.pace.take(1)
             flight.attempts += 1
@@ -192,7 +192,8 @@ class Dispatch:
                 lane.paused_until = self._world.clock.monotonic() + THROTTLE_PAUSE_S
                 self._wake(lane, self._world.clock.monotonic())
             elif is_mine:
-                self._send(lane, flight)
+                lane.claimed.append(flight)
+                self._send_claimed(lane)
 
         return done
 
