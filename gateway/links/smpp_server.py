@@ -36,7 +36,8 @@ from gateway.world import Listener, World
 _log = structlog.get_logger(__name__)
 
 # deliver_sm_resp that ask for another try, SMPP 3.4 section 5.1.3: RX_T_APPN, MSGQFUL, THROTTLED, SYSERR.
-_AGAIN = frozenset({0x64, 0x14, 0x58, 0x08})
+# And RINVBNDSTS: who is unbinding says so, and takes it on the next bind.
+_AGAIN = frozenset({0x64, 0x14, 0x58, 0x08, 0x04})
 VERIFIED_S = 300.0
 
 

@@ -161,7 +161,7 @@ def _numbered(number: int) -> bytes:
     return frame(SUBMIT_SM, message_body(registered=1, text=b"%d" % number), sequence=1_000 + number)
 
 
-@pytest.mark.parametrize("status", [0x64, 0x14, 0x58, 0x08])
+@pytest.mark.parametrize("status", [0x64, 0x14, 0x58, 0x08, 0x04])
 async def test_what_a_partner_cannot_take_now_comes_again_in_its_order(house, status):
     """R10"""
     wire = await house.bound()
