@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from base64 import urlsafe_b64encode
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
-
-from argon2 import exceptions as argon2_exceptions
-from argon2 import low_level as argon2
 
 from gateway.connectors.embedded.limits import Buckets, Limits
 from gateway.connectors.embedded.text import check_name, check_password
+from gateway.domain.credentials import SALT_OCTETS, hash_of_password, is_password
 from gateway.domain.failure import Kind, Refused
 from gateway.store import im
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from gateway.world import World
 
 TOKEN_BYTES = 32
-SALT_BYTES = 16
-HASH_BYTES = 32
 
 
 class Session(NamedTuple):
@@ -131,26 +128,15 @@ class Accounts:
         if len(password) > self._limits.password_chars_max:
             return False
         async with self._hashing:
-            is_right = await self._world.executor.run(_verify, expected, password)
+            is_right = await self._world.executor.run(is_password, expected, password)
         return is_right and account is not None
 
     async def _hash(self, password: str) -> str:
-        salt = self._world.entropy.token_bytes(SALT_BYTES)
+        salt = self._world.entropy.token_bytes(SALT_OCTETS)
         async with self._hashing:
-            return await self._world.executor.run(_hash, password, salt, self._limits.hash_passes, self._limits.hash_memory_kib)
+            hashing = partial(hash_of_password, passes=self._limits.hash_passes, memory_kib=self._limits.hash_memory_kib)
+            return await self._world.executor.run(hashing, password, salt)
 
 
 def _key(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
-
-
-def _hash(password: str, salt: bytes, passes: int, memory_kib: int) -> str:
-    secret = password.encode("utf-8", "replace")
-    return argon2.hash_secret(secret, salt, passes, memory_kib, 1, HASH_BYTES, argon2.Type.ID).decode("ascii")
-
-
-def _verify(password_hash: str, password: str) -> bool:
-    try:
-        return argon2.verify_secret(password_hash.encode("ascii"), password.encode("utf-8", "replace"), argon2.Type.ID)
-    except (argon2_exceptions.VerificationError, argon2_exceptions.InvalidHash):
-        return False
