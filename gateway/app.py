@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from billing import book
@@ -18,7 +17,6 @@ from gateway import wiring
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import StoreUnavailable
-from gateway.domain.message import STATE_NAMES, Flight, Front
 from gateway.domain.pacing import Pace
 from gateway.links.smpp_carrier import CarrierSide
 from gateway.links.smpp_client import SmppLink
@@ -38,15 +36,14 @@ from gateway.store import outbox, partners
 from gateway.store.engine import migrate, open_reading, open_writing
 from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
-from gateway.telemetry import Metrics, exposition, registry_of
-from gateway.web import chat, status
+from gateway.tally import Tally
+from gateway.telemetry import Metrics
+from gateway.web import chat, control, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
-
-_FRONTS = {int(front): front.name.lower() for front in Front}
 
 
 class Gateway:
@@ -60,10 +57,12 @@ class Gateway:
         check_password: PasswordCheck,
         metrics: Metrics,
         messenger_limits: MessengerLimits | None = None,
+        operator_token: str | None = None,
     ) -> None:
         self.settings = settings
         self.world = world
-        self.metrics = metrics
+        self.tally = Tally(metrics, world.clock)
+        self._operator_token = operator_token
         self._check_password = check_password
         self._messenger_limits = messenger_limits
         self._tasks: list[asyncio.Task[Any]] = []
@@ -92,7 +91,7 @@ class Gateway:
         await world.executor.run(migrate, engine)
         self.reader = StoreReader(open_reading(settings.store.url, busy_timeout_s=busy_timeout_s), world.executor)
         self.writer = StoreWriter(
-            engine, world.executor, world.clock, node=settings.node.id, observe=self._observe_commit, changed=self._store_changed
+            engine, world.executor, world.clock, node=settings.node.id, observe=self.tally.committed, changed=self.tally.store_changed
         )
         self._writer = self.writer
         await self.writer.open()
@@ -117,15 +116,15 @@ class Gateway:
         settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
-        self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self._sent)
+        self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self.tally.sent)
         self.reception = Reception(
             world,
             writer,
             self.dispatch,
             self.catalogue,
             backlog_max=settings.backlog.messages_max,
-            accepted=self._accepted,
-            refused=self._refused,
+            accepted=self.tally.accepted,
+            refused=self.tally.refused,
         )
         self.receiving = Receiving(self.catalogue, self._partner_ids)
         carrier = CarrierSide(
@@ -134,9 +133,9 @@ class Gateway:
             self.dispatch,
             self.receiving,
             received=self._received,
-            counted=self._counted,
-            answered=self._answered,
-            delivered=self._delivered,
+            counted=self.tally.received,
+            answered=self.tally.answered,
+            delivered=self.tally.delivered,
         )
         for each in settings.links:
             link = SmppLink(wiring.link_config(each), world, carrier)
@@ -157,7 +156,7 @@ class Gateway:
             self.delivering,
             reader,
             self._check_password,
-            count_violation=self._count_violation,
+            count_violation=self.tally.violated,
         )
 
     async def _open_doors(self) -> None:
@@ -165,31 +164,37 @@ class Gateway:
         if settings.smpp_server.enabled:
             await self.smpp_server.start()
         limits = wiring.web_limits(settings.web)
-        registry = registry_of(self.metrics)
         app = make_app(
             self.world,
             self.reception,
             self.reader,
             checks=self._checks,
-            metrics=(lambda: self._scrape(registry)) if settings.metrics.enabled else None,
+            metrics=self._scrape if settings.metrics.enabled else None,
             limits=limits,
-            observe=self._observe_request,
+            observe=self.tally.requested,
             add_pages=self._pages(),
         )
         self._web = await serve(self.world, app, settings.web.host, settings.web.port, limits)
 
     def _pages(self) -> list[Callable[[web.Application], None]]:
         pages: list[Callable[[web.Application], None]] = [lambda app: status.add_routes(app, self.status)]
+        if self._operator_token is not None:
+            expected = control.token_hash(self._operator_token)
+            pages.append(lambda app: control.add_routes(app, expected, self._orders()))
         if self.settings.messenger.enabled:
             pages.append(lambda app: chat.add_routes(app, self.messenger))
         return pages
 
+    def _orders(self) -> list[control.Order]:
+        """What an operator may tell this gateway."""
+
+        async def tell(_where: dict[str, str], _asked: dict[str, Any]) -> Any:
+            return self.status()
+
+        return [control.Order("GET", "/status", tell)]
+
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
-
-    def _observe_request(self, route: str, http_status: int, seconds: float) -> None:
-        self.metrics.http_requests[route, str(http_status)] += 1
-        self.metrics.http_seconds.observe(seconds)
 
     # -- stopping --------------------------------------------------------------------------------------------------------
 
@@ -241,11 +246,11 @@ class Gateway:
             ],
             "partners_bound": self.smpp_server.bound_names(),
             "queued": self.reception.queued,
-            "parked_receipts": self.metrics.receipts_parked,
+            "parked_receipts": self.tally.metrics.receipts_parked,
         }
 
     def _noticed(self, notice: Notice) -> None:
-        self.metrics.messages_final[STATE_NAMES[notice.state]] += 1
+        self.tally.ended(notice)
         self.delivering.noticed(notice)
 
     def _received(self, received: Received) -> None:
@@ -254,62 +259,12 @@ class Gateway:
         if received.reply is not None:
             self.dispatch.committed(received.reply)
 
-    def _sent(self, flight: Flight, now_s: float) -> None:
-        if flight.attempts == 1:
-            self.metrics.submit_latency.observe(now_s - flight.accepted_s)
-        elif flight.is_possible_duplicate:
-            self.metrics.possible_duplicates += 1
-
-    def _accepted(self, front: int, _segments: int) -> None:
-        self.metrics.messages_accepted[_FRONTS[front]] += 1
-
-    def _counted(self, effect: str, link: str) -> None:
-        if effect in ("joined", "part"):
-            self.metrics.messages_received[link] += 1
-        else:
-            self.metrics.receipts[effect] += 1
-
-    def _refused(self, front: int, reason: str) -> None:
-        self.metrics.messages_refused[_FRONTS[front], reason] += 1
-
-    def _answered(self, link: str, command_status: int) -> None:
-        self.metrics.submit_responses[link, f"0x{command_status:08X}" if command_status else "ok"] += 1
-
-    def _delivered(self, flight: Flight) -> None:
-        if flight.accepted_s:
-            self.metrics.receipt_latency.observe(self.world.clock.monotonic() - flight.accepted_s)
-
-    def _store_changed(self, is_healthy: bool, failure: str) -> None:
-        if is_healthy:
-            _log.info("the store can be written again")
-        else:
-            self.metrics.commit_failures += 1
-            _log.error("the store cannot be written; nothing is acknowledged until it can", reason=failure)
-
-    def _count_violation(self, side: str) -> None:
-        self.metrics.smpp_violations[side] += 1
-
     def _queued(self, queued: int, parked: int) -> None:
-        self.reception.queued = self.metrics.backlog = queued
-        self.metrics.receipts_parked = parked
+        self.reception.queued = self.tally.metrics.backlog = queued
+        self.tally.metrics.receipts_parked = parked
 
-    def _scrape(self, registry: CollectorRegistry) -> bytes:
-        """The exposition, with the gauges as they stand now."""
-        metrics = self.metrics
-        metrics.writer_failed = int(not self.writer.is_healthy)
-        metrics.sessions = self.smpp_server.bound_counts()
-        for link in self.links:
-            metrics.link_up[link.name] = sum(bind.is_bound for bind in link.binds)
-            metrics.window_in_use[link.name] = sum(bind.in_flight for bind in link.binds)
-            metrics.queue_depth[link.name] = self.dispatch.lanes[link.name].depth
-        metrics.smpp_violations["link"] = sum(each.violations for each in self.links)
-        return exposition(registry)
-
-    def _observe_commit(self, seconds: float, rows: int) -> None:
-        metrics = self.metrics
-        metrics.commits += 1
-        metrics.commit_seconds.observe(seconds)
-        metrics.commit_rows.observe(rows)
+    def _scrape(self) -> bytes:
+        return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)
 
     async def _read_partners(self) -> None:
         known = await self.reader.read(partners.all_partners)

@@ -77,6 +77,13 @@ class GatewayClient:
         """Ask once; raises aiohttp.ClientError or TimeoutError when nobody answers."""
         return (await self._ask("GET", path, None, {}))[0]
 
+    async def ask(self, method: str, path: str, document: Any = None) -> Answer:
+        """Ask once, with a JSON body where there is one; raises aiohttp.ClientError or TimeoutError when nobody answers."""
+        if document is None:
+            return (await self._ask(method, path, None, {}))[0]
+        body = json.dumps(document, ensure_ascii=False).encode()
+        return (await self._ask(method, path, body, {"Content-Type": "application/json"}))[0]
+
     async def post(self, path: str, document: Any, idempotency_key: str) -> Answer:
         """Ask until there is an answer that is not "later"; raises Refused when patience ends."""
         headers = {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}

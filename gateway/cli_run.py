@@ -15,6 +15,7 @@ import typer
 from sqlalchemy import exc
 
 from gateway.app import Gateway
+from gateway.cli_control import make_token
 from gateway.domain.credentials import is_password
 from gateway.errors import Refused
 from gateway.real_world import RealWorld
@@ -57,7 +58,8 @@ def check_password(password_hash: str, password: str) -> bool:
 
 async def _serve(settings: Settings) -> None:
     world = RealWorld(settings.node.id)
-    gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics())
+    token = make_token(Path(settings.web.operator_token_file))
+    gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics(), operator_token=token)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -51,7 +51,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     if clashes := [f"{_where(path, where, place)}: {message}" for place, message in contradictions(settings)]:
         raise ConfigError(clashes)
     warnings = tuple(f"{_where(path, where, place)}: {message}" for place, message in weaknesses(settings))
-    return Config(path, _with_store_beside(settings, path), warnings)
+    return Config(path, _with_files_beside(settings, path), warnings)
 
 
 def line_numbers(text: str) -> dict[KeyPath, int]:
@@ -254,12 +254,19 @@ def _dotted(place: KeyPath, *, with_index: bool = False) -> str:
     return ".".join(str(part) for part in place if with_index or isinstance(part, str))
 
 
-def _with_store_beside(settings: Settings, path: Path) -> Settings:
-    """A relative SQLite file lies beside the configuration, wherever the command was started."""
+def _with_files_beside(settings: Settings, path: Path) -> Settings:
+    """Relative files lie beside the configuration, wherever the command was started."""
+    folder = path.resolve().parent
     prefix = "sqlite:///"
     url = settings.store.url
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     elif url.startswith(prefix) and not url.startswith((prefix + "/", prefix + ":memory:")):
-        url = prefix + str(path.resolve().parent / url.removeprefix(prefix))
-    return settings.model_copy(update={"store": settings.store.model_copy(update={"url": url})})
+        url = prefix + str(folder / url.removeprefix(prefix))
+    token_file = str(folder / settings.web.operator_token_file)
+    return settings.model_copy(
+        update={
+            "store": settings.store.model_copy(update={"url": url}),
+            "web": settings.web.model_copy(update={"operator_token_file": token_file}),
+        }
+    )

@@ -8,7 +8,8 @@ from gateway.domain.message import UnknownOutcome
 from gateway.links.smpp_client import LinkConfig
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
-from gateway.settings import Link, Settings, Web
+from gateway.settings import Settings, Web
+from gateway.settings_smpp import Link
 from gateway.smpp.session import Limits
 from gateway.web import limits as web_limit
 

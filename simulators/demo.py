@@ -23,7 +23,8 @@ from gateway.app import Gateway
 from gateway.domain import credentials
 from gateway.errors import Refused
 from gateway.real_world import RealWorld
-from gateway.settings import SAMPLE, Link, Settings, Store
+from gateway.settings import SAMPLE, Settings, Store
+from gateway.settings_smpp import Link
 from gateway.settings_text import sample_toml
 from gateway.store import im, partners
 from gateway.telemetry import Metrics

@@ -21,7 +21,8 @@ from gateway.app import Gateway
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain import credentials
 from gateway.domain.ids import IdMaker
-from gateway.settings import Backlog, Link, Messenger, Service, Settings, ShortCode, SmppServer, Store, Web
+from gateway.settings import Backlog, Messenger, Service, Settings, ShortCode, Store, Web
+from gateway.settings_smpp import Link, SmppServer
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import MessageState
 from gateway.smpp.session import Limits

@@ -117,7 +117,7 @@ class Outcome:
             if parked is None or state is None:
                 ended.append(None)
             else:
-                ended.append(Ended(Ending(item.flight, state, item.at, None, parked.error, item.smsc_id), item.seq))
+                ended.append(Ended(Ending(item.flight, state, item.at, None, parked.error, item.smsc_id, parked.message_state), item.seq))
         notices = iter(end_many(conn, [one for one in ended if one is not None]))
         return [next(notices) if one is not None else None for one in ended]
 
@@ -134,7 +134,8 @@ class Outcome:
                 self._park(conn, report)
                 noted[place] = Noted("parked", None)
             else:
-                endings.append((place, Ended(Ending(flight, state, report.at, None, report.error or None, report.smsc_id), report.seq)))
+                ending = Ending(flight, state, report.at, None, report.error or None, report.smsc_id, report.message_state)
+                endings.append((place, Ended(ending, report.seq)))
         before = [ended for _, ended in endings]
         took: list[bool] = []
         notices = end_many(conn, before, took)
@@ -229,7 +230,7 @@ _CHARGE_STATES = {State.DELIVERED: ChargeState.CAPTURED, State.FAILED: ChargeSta
 
 
 def _settle_short(item: Ended) -> Settlement:
-    flight, state, done_at, _, error, smsc_id = item.ending
+    flight, state, done_at, _, error, smsc_id, _ = item.ending
     is_delivered = state is State.DELIVERED
     return Settlement(
         flight.message.id,

@@ -16,6 +16,7 @@ from billing import book
 from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
 from gateway.domain.failure import Refused
+from gateway.domain.fairness import queue_of
 from gateway.domain.message import Flight, Message, State, UnknownOutcome
 from gateway.services.catalogue import Catalogue, Service
 from gateway.sms import segments as text_segments
@@ -59,6 +60,10 @@ class Submission(NamedTuple):
     registered_delivery: int = 0
     validity_us: int | None = None
     reference: str | None = None
+    schedule_at: int | None = None  # UTC µs; not sent before
+    user_reference: int | None = None  # given back in receipts
+    tlvs: bytes = b""  # vendor TLVs to pass on, as they stand in a PDU
+    replaces: bool = False  # replace_if_present_flag
 
 
 class Draft(NamedTuple):
@@ -70,6 +75,8 @@ class Draft(NamedTuple):
     link: str
     is_claimed: bool
     accepted_s: float  # monotonic
+    queue: int = 0  # domain.fairness.queue_of: whose turn it takes
+    schedule_at: int | None = None
 
     def flights(self) -> list[Flight]:
         """The segments as they go to the link."""
@@ -140,7 +147,9 @@ class Drafting:
             now_us + validity_us,
         )
         event = _event(message, service, sender.wallet, link)
-        return Draft(message, bodies, event, link, reserve(link, len(bodies), service.unknown_outcome), now_s)
+        is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
+        queue = queue_of(sender.partner_id, submission.priority)
+        return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at)
 
     def _service(self, name: str) -> Service:
         catalogue = self._catalogue
@@ -243,7 +252,8 @@ def _insert(conn: Connection, drafts: Sequence[Draft]) -> None:
         state = int(State.SUBMITTING if is_claimed else State.ACCEPTED)
         for number, body in enumerate(draft.bodies, 1):
             attempts, claimed_at = (1, message.accepted_at) if is_claimed else (0, None)
-            rows.append((message.id + number, state, draft.link, body, attempts, message.expires_at, claimed_at))
+            queue, due_at = draft.queue, draft.schedule_at
+            rows.append((message.id + number, state, draft.link, body, attempts, message.expires_at, claimed_at, queue, None, due_at))
     messages.insert(conn, [draft.message for draft in drafts], rows)
 
 

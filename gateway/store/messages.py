@@ -16,7 +16,9 @@ from gateway.domain.message import FINAL, MESSAGE_MASK, SEGMENTS_MAX, Flight, Me
 from gateway.store.schema import attempt, message, segment
 
 _INSERT_MESSAGE = bulk.insert_into(message, *Message._fields)
-_INSERT_SEGMENT = bulk.insert_into(segment, "id", "state", "link", "body", "attempts", "expires_at", "claimed_at")
+_INSERT_SEGMENT = bulk.insert_into(
+    segment, "id", "state", "link", "body", "attempts", "expires_at", "claimed_at", "queue", "target", "retry_at"
+)
 _CLAIM = bulk.update_of(segment, "id", "claimed_at", "attempts", guard="segment.state = 0", sets="state = 1, retry_at = NULL")
 _SUBMITTED = bulk.update_of(segment, "id", "smsc_id", "submitted_at", guard="segment.state IN (1, 3)", sets="state = 2, status = 0")
 _SMSC_ID_ONLY = bulk.update_of(segment, "id", "smsc_id", "submitted_at", guard="segment.smsc_id IS NULL")
@@ -25,8 +27,8 @@ _UNKNOWN = bulk.update_of(segment, "id", "error", guard="segment.state = 1", set
 _END = bulk.update_of(
     segment,
     *("id", "state", "done_at", "error"),
-    operands=("status", "smsc_id"),
-    sets="status = COALESCE(v.column5, segment.status), smsc_id = COALESCE(v.column6, segment.smsc_id)",
+    operands=("status", "smsc_id", "message_state"),
+    sets="status = COALESCE(v.column5, segment.status), smsc_id = COALESCE(v.column6, segment.smsc_id), message_state = v.column7",
     guard=f"segment.state < {FINAL}",
 )
 _INSERT_ATTEMPT = bulk.insert_into(
@@ -51,10 +53,11 @@ class Ending(NamedTuple):
     status: int | None
     error: str | None
     smsc_id: str | None = None
+    message_state: int | None = None  # SMPP's, where the carrier or the sender said one
 
 
 def insert(conn: Connection, messages: Sequence[Message], segments: Sequence[tuple[Any, ...]]) -> None:
-    """Write accepted messages and their segments: (id, state, link, body, attempts, expires_at, claimed_at)."""
+    """Write accepted messages and their segments: (id, state, link, body, attempts, expires_at, claimed_at, queue, target, retry_at)."""
     bulk.execute(conn, _INSERT_MESSAGE, messages)
     bulk.execute(conn, _INSERT_SEGMENT, segments)
 
@@ -96,7 +99,8 @@ def record_attempts(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
 def end(conn: Connection, endings: Sequence[Ending]) -> list[Ending]:
     """Give segments their final states; those for whom it was new, in order."""
     rows = [
-        (ending.flight.segment_id, int(ending.state), ending.done_at, ending.error, ending.status, ending.smsc_id) for ending in endings
+        (each.flight.segment_id, int(each.state), each.done_at, each.error, each.status, each.smsc_id, each.message_state)
+        for each in endings
     ]
     ids = [row[0] for row in rows]
     if len(set(ids)) == len(ids) and bulk.all_or_none(conn, _END, rows):

@@ -34,6 +34,17 @@ partner = Table(
     Column("wallet", BigInteger, nullable=False),
     Column("is_enabled", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("policy", Text, nullable=False, server_default=text("'{}'"), comment="what it may do, as JSON: domain.policy"),
+)
+
+partner_usage = Table(
+    "partner_usage",
+    metadata,
+    Column("partner_id", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False, comment="days since 1970, UTC"),
+    Column("messages", Integer, nullable=False),
+    PrimaryKeyConstraint("partner_id", "day"),
+    comment="only of partners with a daily limit",
 )
 
 message = Table(
@@ -70,6 +81,16 @@ Index(
     postgresql_where=message.c.im_message_id.is_not(None),
 )
 
+message_option = Table(
+    "message_option",
+    metadata,
+    Column("message_id", Id, primary_key=True, autoincrement=False),
+    Column("schedule_at", BigInteger, comment="not sent before"),
+    Column("user_reference", Integer, comment="user_message_reference of the submission, given back in receipts"),
+    Column("tlvs", LargeBinary, comment="vendor TLVs to pass on, as they stand in a PDU"),
+    comment="only of messages that have any of these",
+)
+
 segment = Table(
     "segment",
     metadata,
@@ -92,15 +113,23 @@ segment = Table(
     Column("done_at", BigInteger),
     Column("status", Integer, comment="last SMPP command_status"),
     Column("error", String(32), comment="network error of the receipt, or why it ended"),
+    Column("queue", BigInteger, nullable=False, server_default=text("0"), comment="whose turn it takes: partner id, 0 our own; +1 urgent"),
+    Column("target", BigInteger, comment="hash of service, source and destination, while it can still be replaced"),
+    Column("message_state", SmallInteger, comment="SMPP message_state that ended it, where the carrier or the sender said one"),
 )
 Index(
     "segment_queue",
     segment.c.link,
+    segment.c.queue,
     segment.c.id,
     segment.c.expires_at,
     sqlite_where=segment.c.state == 0,
     postgresql_where=segment.c.state == 0,
 )
+_IS_DUE = text("state = 0 AND retry_at IS NOT NULL")
+Index("segment_due", segment.c.retry_at, sqlite_where=_IS_DUE, postgresql_where=_IS_DUE)
+_IS_REPLACEABLE = text("state = 0 AND target IS NOT NULL")
+Index("segment_target", segment.c.queue, segment.c.target, sqlite_where=_IS_REPLACEABLE, postgresql_where=_IS_REPLACEABLE)
 Index(
     "segment_in_flight",
     segment.c.state,
@@ -202,14 +231,28 @@ parked_receipt = Table(
     Column("smsc_id", String(65), nullable=False),
     Column("state", SmallInteger, nullable=False, comment="SMPP message_state"),
     Column("error", String(16)),
-    Column("done_at", BigInteger, comment="when it found its message"),
+    Column("done_at", BigInteger, comment="when it found its message, or was dismissed"),
     Column("received_at", BigInteger, nullable=False),
+    Column("source", String(21), comment="the handset"),
+    Column("destination", String(21), comment="our sender address"),
+    Column("stat", String(16), comment="as the receipt's text spelt it"),
+    Column("excerpt", String(40), comment="beginning of the message's text, where the receipt quotes it"),
+    Column("outcome", String(16), comment="adopted, replayed, repeat or dismissed"),
 )
 Index(
     "parked_receipt_key",
     parked_receipt.c.smsc_id,
     sqlite_where=parked_receipt.c.done_at.is_(None),
     postgresql_where=parked_receipt.c.done_at.is_(None),
+)
+
+link_form = Table(
+    "link_form",
+    metadata,
+    Column("link", String(32), primary_key=True),
+    Column("form", String(24), nullable=False, comment="how its receipts write the ids of its responses"),
+    Column("confirmed", Integer, nullable=False, comment="receipts that agreed since it was learnt"),
+    Column("changed_at", BigInteger, nullable=False),
 )
 
 idempotency = Table(

@@ -39,7 +39,7 @@ def furnish(path: Path) -> None:
             made = [_message(ids.next_id(now_us), partner, first + place, now_us) for place in range(CHUNK)]
             is_finished = first < FINISHED
             state = State.DELIVERED if is_finished else State.ACCEPTED
-            rows = [(each.id + 1, int(state), "sim", b"hello", int(is_finished), each.expires_at, None) for each in made]
+            rows = [(each.id + 1, int(state), "sim", b"hello", int(is_finished), each.expires_at, None, 0, None, None) for each in made]
             assert all(book.hold_many(conn, [_event(each, wallet) for each in made], revenue=revenue, now_us=now_us))
             messages.insert(conn, made, rows)
     engine.dispose()

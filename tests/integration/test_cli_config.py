@@ -129,7 +129,7 @@ def test_the_version_is_printed(tmp_path: Path):
     assert bellhop("--version", cwd=tmp_path).stdout == "bellhop 0.1.0\n"
 
 
-@pytest.mark.parametrize(("line", "offered"), [("bellhop con", "config"), ("bellhop config ch", "check")])
+@pytest.mark.parametrize(("line", "offered"), [("bellhop ini", "init"), ("bellhop config ch", "check")])
 def test_the_shell_can_complete_commands_and_verbs(tmp_path: Path, line: str, offered: str):
     completed = bellhop(cwd=tmp_path, _BELLHOP_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split()) - 1))
 

@@ -46,7 +46,7 @@ def fill(conn: Connection) -> None:
     book.hold_many(
         conn, [event(id_, 2, kind, 0 if id_ == FREE else PRICE) for id_, kind in kinds.items()], revenue=house.revenue, now_us=NOW
     )
-    segments = [(id_ + number, 1, "sim", b"x", 1, NOW + 1, NOW) for id_ in kinds for number in (1, 2)]
+    segments = [(id_ + number, 1, "sim", b"x", 1, NOW + 1, NOW, 0, None, None) for id_ in kinds for number in (1, 2)]
     messages.insert(conn, [message(id_, 2) for id_ in kinds], segments)
     for id_, states in {
         DELIVERED: (10, 11),

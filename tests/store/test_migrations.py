@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import Connection, Engine, event, inspect, text
 
 from gateway.store.engine import migrate, open_writing
 from gateway.store.errors import NewerStore
@@ -47,10 +47,19 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def schema_of(engine: Engine) -> dict[str, str]:
-    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+def schema_of(engine: Engine) -> dict[str, object]:
+    """Tables by their columns (an added column's place in the text says nothing), keys and checks; indexes by their text."""
     with engine.begin() as conn:
-        return {name: " ".join(sql.replace("\t", " ").split()) for name, sql in conn.execute(text(query))}
+        indexes = conn.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")).all()
+        looked_at = inspect(conn)
+        tables = {name: columns_of(conn, name) for name in looked_at.get_table_names() if name != "alembic_version"}
+        checks = {f"{name} checks": sorted(str(each) for each in looked_at.get_check_constraints(name)) for name in tables}
+    return {**tables, **checks, **{name: " ".join(sql.split()) for name, sql in indexes}}
+
+
+def columns_of(conn: Connection, table: str) -> list[tuple[object, ...]]:
+    """Name, type, NOT NULL, default and place in the primary key."""
+    return [tuple(row)[1:] for row in conn.execute(text(f"PRAGMA table_info({table})"))]
 
 
 def version_of(engine: Engine) -> str | None:

@@ -19,7 +19,8 @@ from gateway.app import Gateway
 from gateway.domain.ids import EPOCH_US, IdMaker
 from gateway.domain.message import State
 from gateway.real_world import RealWorld
-from gateway.settings import Backlog, Link, Service, Settings, ShortCode, SmppServer, Store, Web
+from gateway.settings import Backlog, Service, Settings, ShortCode, Store, Web
+from gateway.settings_smpp import Link, SmppServer
 from gateway.store.engine import migrate, open_writing
 from gateway.store.partners import Partner, add
 from gateway.store.schema import message, mo, outbox, parked_receipt, segment

@@ -1,0 +1,103 @@
+"""What the parts of the gateway tell of their work, counted for /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from gateway.domain.message import STATE_NAMES, Flight, Front
+from gateway.links.smpp_client import SmppLink
+from gateway.links.smpp_server import SmppServer
+from gateway.services.dispatch import Dispatch
+from gateway.services.outcome import Notice
+from gateway.telemetry import Metrics, exposition, registry_of
+from gateway.world import Clock
+
+_log = structlog.get_logger(__name__)
+_FRONTS = {int(front): front.name.lower() for front in Front}
+
+
+class Tally:
+    """Takes the parts' callbacks and keeps the figures."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self.metrics = metrics
+        self._clock = clock
+        self._registry: CollectorRegistry | None = None
+
+    def ended(self, notice: Notice) -> None:
+        """A message came to its end."""
+        self.metrics.messages_final[STATE_NAMES[notice.state]] += 1
+
+    def sent(self, flight: Flight, now_s: float) -> None:
+        """A submit_sm left."""
+        if flight.attempts == 1:
+            self.metrics.submit_latency.observe(now_s - flight.accepted_s)
+        elif flight.is_possible_duplicate:
+            self.metrics.possible_duplicates += 1
+
+    def accepted(self, front: int, _segments: int) -> None:
+        """A message is on disk."""
+        self.metrics.messages_accepted[_FRONTS[front]] += 1
+
+    def refused(self, front: int, reason: str) -> None:
+        """A submission was not taken."""
+        self.metrics.messages_refused[_FRONTS[front], reason] += 1
+
+    def received(self, effect: str, link: str) -> None:
+        """Something came from a carrier: an MO or part of one, or a receipt by its effect."""
+        if effect in ("joined", "part"):
+            self.metrics.messages_received[link] += 1
+        else:
+            self.metrics.receipts[effect] += 1
+
+    def answered(self, link: str, command_status: int) -> None:
+        """A submit_sm was answered."""
+        self.metrics.submit_responses[link, f"0x{command_status:08X}" if command_status else "ok"] += 1
+
+    def delivered(self, flight: Flight) -> None:
+        """A segment's receipt came while the segment was in hand."""
+        if flight.accepted_s:
+            self.metrics.receipt_latency.observe(self._clock.monotonic() - flight.accepted_s)
+
+    def store_changed(self, is_healthy: bool, failure: str) -> None:
+        """The writer failed, or works again."""
+        if is_healthy:
+            _log.info("the store can be written again")
+        else:
+            self.metrics.commit_failures += 1
+            _log.error("the store cannot be written; nothing is acknowledged until it can", reason=failure)
+
+    def committed(self, seconds: float, rows: int) -> None:
+        """The writer committed."""
+        metrics = self.metrics
+        metrics.commits += 1
+        metrics.commit_seconds.observe(seconds)
+        metrics.commit_rows.observe(rows)
+
+    def violated(self, side: str) -> None:
+        """A peer broke the protocol."""
+        self.metrics.smpp_violations[side] += 1
+
+    def requested(self, route: str, http_status: int, seconds: float) -> None:
+        """An HTTP request was answered."""
+        self.metrics.http_requests[route, str(http_status)] += 1
+        self.metrics.http_seconds.observe(seconds)
+
+    def scrape(self, is_healthy: bool, server: SmppServer, links: Iterable[SmppLink], dispatch: Dispatch) -> bytes:
+        """The exposition, with the gauges as they stand now."""
+        metrics = self.metrics
+        metrics.writer_failed = int(not is_healthy)
+        metrics.sessions = server.bound_counts()
+        violations = 0
+        for link in links:
+            metrics.link_up[link.name] = sum(bind.is_bound for bind in link.binds)
+            metrics.window_in_use[link.name] = sum(bind.in_flight for bind in link.binds)
+            metrics.queue_depth[link.name] = dispatch.lanes[link.name].depth
+            violations += link.violations
+        metrics.smpp_violations["link"] = violations
+        if self._registry is None:
+            self._registry = registry_of(metrics)
+        return exposition(self._registry)
