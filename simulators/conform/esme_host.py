@@ -116,6 +116,8 @@ class EsmeHost:
     def begin(self, evidence: list[Line]) -> None:
         """A case begins: its evidence is written from now on, and everything answers as it should."""
         self.evidence = evidence
+        if self.bind_status != 0:
+            self.drop_all()
         self.bind_status = 0
         for wire in self.wires:
             wire.keep_evidence(evidence)
