@@ -1,4 +1,4 @@
-"""Cases R and F about an ESME: what it makes of receipts and messages, and how it stands a carrier's bad days."""
+"""Cases F about an ESME: how it stands a carrier's bad days."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import itertools
 import ssl
 
 from gateway.smpp import pdu as p
-from gateway.smpp.consts import CommandId, Status, Tag
+from gateway.smpp.consts import Status, Tag
 from simulators.conform.case import Cases, NotTested
-from simulators.conform.esme_host import RECEIVING, SENDING, EsmeProbe, PeerWire, text_of
+from simulators.conform.esme_host import RECEIVING, SENDING, of_esme, text_of
+from simulators.conform.esme_receipts import sent, settles
 from simulators.conform.octets import cstring, tlv
 from simulators.conform.probe import Probe
-from simulators.conform.wire import Frame, frame
+from simulators.conform.wire import Frame
 
 CASES = Cases()
 case = CASES.case
@@ -21,141 +22,9 @@ HOT = 10  # more attempts than this in the time below is hammering
 HOT_S = 5.0
 
 
-def _esme(probe: Probe) -> EsmeProbe:
-    assert isinstance(probe, EsmeProbe)
-    return probe
-
-
-async def _sent(esme: EsmeProbe, *texts: str) -> tuple[PeerWire, list[Frame], list[str]]:
-    """Messages that the ESME submitted, and the ids they were given."""
-    wire = await esme.peer(SENDING)
-    ids: list[str] = []
-
-    def take(submit: Frame) -> tuple[int, str]:
-        verdict = esme.host.accept(submit)
-        ids.append(verdict[1])
-        return verdict
-
-    wire.verdict = take
-    await esme.have_it_send(*texts)
-    return wire, await esme.submits(wire, len(texts)), ids
-
-
-async def _state(esme: EsmeProbe, text: str, expected: str) -> None:
-    """Ask the ESME what it thinks of a message, if it can be asked."""
-    state_of = esme.subject.triggers.state_of
-    if state_of is None:
-        esme.remark("acknowledged; whether it matched cannot be seen from here")
-        return
-    deadline = esme.world.clock.monotonic() + esme.subject.timeout_s
-    while (state := await state_of(text)) != expected and esme.world.clock.monotonic() < deadline:  # noqa: ASYNC110 - only the ESME knows
-        await asyncio.sleep(0.02)
-    esme.expect(state == expected, f"the ESME says {state}, expected {expected}")
-
-
-@case("R05", "a receipt before submit_sm_resp", "acknowledged, kept, matched")
-async def r05(probe: Probe) -> None:
-    esme = _esme(probe)
-    wire = await esme.peer(SENDING)
-    wire.verdict = lambda _submit: None
-    await esme.have_it_send("early receipt")
-    submit = (await esme.submits(wire, 1))[0]
-    receiver = await esme.peer(RECEIVING)
-    await esme.delivered(receiver, esme.receipt("EARLY0001"), "a receipt before its response")
-    wire.verdict = esme.host.accept
-    wire.respond(submit, (0, "EARLY0001"))
-    await _state(esme, "early receipt", "delivered")
-
-
-@case("R06", "a receipt twice, and another after the final one", "acknowledged; the first final one counts")
-async def r06(probe: Probe) -> None:
-    esme = _esme(probe)
-    _, _, ids = await _sent(esme, "receipt twice")
-    receiver = await esme.peer(RECEIVING)
-    for stat in ("DELIVRD", "DELIVRD", "EXPIRED"):
-        await esme.delivered(receiver, esme.receipt(ids[0], stat), f"receipt {stat}")
-    await _state(esme, "receipt twice", "delivered")
-
-
-@case("R07", "receipts as SMSCs really write them", "each read and acknowledged")
-async def r07(probe: Probe) -> None:
-    esme = _esme(probe)
-    forms = (
-        "id:{id} sub:1 dlvrd:1 submit date:261123090000 done date:261123090100 stat:DELIVERED err:0 Text:hello",
-        "id:{id} submit date:2611230900 done date:2611230901 stat:DELIVRD err:000",
-        "id: {id} sub: 001 dlvrd: 001 submit date: 2611230900 done date: 2611230901 stat: DELIVRD err: 00A text: hello",
-        "stat:DELIVRD id:{id} err:000 done date:2611230901",
-    )
-    texts = [f"receipt form {number}" for number in range(len(forms))]
-    _, _, ids = await _sent(esme, *texts)
-    receiver = await esme.peer(RECEIVING)
-    for form, message_id in zip(forms, ids, strict=True):
-        await esme.delivered(receiver, esme.receipt(message_id, text=form.replace("{id}", message_id)), form)
-    for text in texts:
-        await _state(esme, text, "delivered")
-
-
-@case("R08", "a receipt only in message_payload", "read")
-async def r08(probe: Probe) -> None:
-    esme = _esme(probe)
-    _, _, ids = await _sent(esme, "payload receipt")
-    told = f"id:{ids[0]} sub:001 dlvrd:001 submit date:2611230900 done date:2611230901 stat:DELIVRD err:000 text:"
-    body = esme.deliver(b"", esm_class=0x04, tlvs=tlv(Tag.MESSAGE_PAYLOAD, told.encode()))
-    await esme.delivered(await esme.peer(RECEIVING), body, "a receipt in message_payload")
-    await _state(esme, "payload receipt", "delivered")
-
-
-@case("R09", "a receipt for an id nobody knows", "deliver_sm_resp ESME_ROK")
-async def r09(probe: Probe) -> None:
-    esme = _esme(probe)
-    await esme.delivered(await esme.peer(RECEIVING), esme.receipt("NOBODYKNOWS"), "a receipt for an unknown id")
-
-
-@case("R15", "long messages from a phone: UDH of 8 and 16 bit, SAR, payload; shuffled, one part twice", "each part acknowledged")
-async def r15(probe: Probe) -> None:
-    esme = _esme(probe)
-    wire = await esme.peer(RECEIVING)
-    for number in (3, 1, 2, 2):
-        await esme.delivered(wire, esme.deliver(b"\x05\x00\x03\x21\x03" + bytes((number,)) + b"eight", esm_class=0x40), "UDH of 8 bit")
-    for number in (2, 1):
-        await esme.delivered(wire, esme.deliver(b"\x06\x08\x04\x12\x34\x02" + bytes((number,)) + b"wide", esm_class=0x40), "UDH of 16 bit")
-    for number in (2, 1):
-        sar = tlv(Tag.SAR_MSG_REF_NUM, b"\0\x51") + tlv(Tag.SAR_TOTAL_SEGMENTS, b"\2") + tlv(Tag.SAR_SEGMENT_SEQNUM, bytes((number,)))
-        await esme.delivered(wire, esme.deliver(b"sar part", tlvs=sar), "SAR")
-    await esme.delivered(wire, esme.deliver(b"", tlvs=tlv(Tag.MESSAGE_PAYLOAD, b"a long one. " * 40)), "message_payload")
-
-
-@case("R16", "messages from a phone in every data_coding", "ESME_ROK, known or not")
-async def r16(probe: Probe) -> None:
-    esme = _esme(probe)
-    wire = await esme.peer(RECEIVING)
-    for coding in (0, 1, 3, 4, 6, 8, 0x0E, 0xF0, 0xF4, 0xF7, 0x0F):
-        text = "текст".encode("utf-16-be") if coding == 8 else b"coded %02X" % coding
-        await esme.delivered(wire, esme.deliver(text, coding=coding), f"data_coding 0x{coding:02X}")
-
-
-@case("R17", "the message_id of its deliver_sm_resp", "empty: one NUL")
-async def r17(probe: Probe) -> None:
-    esme = _esme(probe)
-    answer = await esme.delivered(await esme.peer(RECEIVING), esme.deliver(b"look at the answer"), "deliver_sm")
-    probe.expect(answer.body in (b"\0", b""), f"its body is {answer.body.hex()}, expected one NUL")
-    if not answer.body:
-        probe.remark("the NUL is left out")
-
-
-@case("R18", "alert_notification", "no response, the session goes on")
-async def r18(probe: Probe) -> None:
-    esme = _esme(probe)
-    wire = await esme.peer(RECEIVING)
-    addresses = b"\1\1" + cstring(probe.subject.destination) + b"\0\1" + cstring(probe.subject.source)
-    wire.send_octets(frame(CommandId.ALERT_NOTIFICATION, addresses, sequence=71))
-    await probe.expect_alive(wire, "alert_notification")
-    probe.expect(not wire.inbox, "alert_notification was answered")
-
-
 async def _not_hot(probe: Probe, status: int | None, what: str) -> None:
     """Refuse every bind for a while and count how often it tries."""
-    esme = _esme(probe)
+    esme = of_esme(probe)
     await esme.peer()
     esme.host.bind_status = status
     esme.host.arrivals.clear()
@@ -182,7 +51,7 @@ async def f02(probe: Probe) -> None:
 
 @case("F03", "bind_resp never comes", "closed at its bind timer, no hot loop", is_patient=True)
 async def f03(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     await esme.peer()
     esme.host.bind_status = None
     esme.host.drop_all()
@@ -195,7 +64,7 @@ async def f03(probe: Probe) -> None:
 
 @case("F04", "some submit_sm get ESME_RTHROTTLED", "sent again, in order, each taken once; registered_delivery kept")
 async def f04(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     taken: list[Frame] = []
     counter = itertools.count(1)
@@ -220,7 +89,7 @@ async def f04(probe: Probe) -> None:
 
 @case("F05", "ESME_RMSGQFUL for one destination", "that one waits, others flow")
 async def f05(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     full, other = probe.subject.destination, probe.subject.destination[:-1] + "7"
 
@@ -239,7 +108,7 @@ async def f05(probe: Probe) -> None:
 
 @case("F06", "ESME_RSYSERR, and ESME_RINVDSTADR", "the first is tried again, the second is final", is_patient=True)
 async def f06(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     statuses = {b"temporary": Status.ESME_RSYSERR, b"final": Status.ESME_RINVDSTADR}
 
@@ -261,7 +130,7 @@ async def f06(probe: Probe) -> None:
 
 @case("F07", "one submit_sm is never answered", "the others flow, the session stays", is_patient=True)
 async def f07(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     wire.verdict = lambda submit: None if text_of(submit) == b"never answered" else esme.host.accept(submit)
     await esme.have_it_send("never answered", *(f"beside it {number}" for number in range(20)))
@@ -273,7 +142,7 @@ async def f07(probe: Probe) -> None:
 
 @case("F08", "the link drops with unanswered requests", "bound again; resent or held as the sender's policy says")
 async def f08(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
     await esme.have_it_send("in the window")
@@ -286,7 +155,7 @@ async def f08(probe: Probe) -> None:
 
 @case("F09", "nothing is answered", "it stops at its window, and goes on when answers come")
 async def f09(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
     await esme.have_it_send(*(f"window {number}" for number in range(30)))
@@ -302,7 +171,7 @@ async def f09(probe: Probe) -> None:
 
 @case("F10", "unbind from the SMSC", "unbind_resp, then bound again")
 async def f10(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer()
     probe.expect_status(await wire.ask(p.Unbind(), probe.subject.patience_s), 0, "unbind")
     wire.reset()
@@ -311,7 +180,7 @@ async def f10(probe: Probe) -> None:
 
 @case("F11", "garbage", "the connection is given up, bound again, nothing else harmed")
 async def f11(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer()
     wire.send_octets(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     probe.expect(await wire.closes(probe.subject.patience_s), "it goes on reading garbage")
@@ -320,7 +189,7 @@ async def f11(probe: Probe) -> None:
 
 @case("F12", "enquire_link is not answered any more", "dropped within its timers, bound again", is_patient=True)
 async def f12(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer()
     wire.is_polite = False
     probe.expect(await wire.closes(probe.subject.patience_s), f"it stays on a dead link for {probe.subject.patience_s:g} s")
@@ -328,7 +197,7 @@ async def f12(probe: Probe) -> None:
 
 @case("F13", "a slow SMSC", "no false timeout: nothing is sent twice")
 async def f13(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
     await esme.have_it_send("slowly")
@@ -342,7 +211,7 @@ async def f13(probe: Probe) -> None:
 
 @case("F14", "congestion_state 100, then 0", "it slows down, and goes on")
 async def f14(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     levels = iter((100, 99, 0, 0, 0, 0))
 
@@ -360,7 +229,7 @@ async def f14(probe: Probe) -> None:
 
 @case("F15", "TLS with a certificate that is not to be trusted", "no bind over it", is_patient=True)
 async def f15(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     certificate, key = probe.need(probe.subject.bad_certificate, "--bad-certificate and --tls-port")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -375,18 +244,18 @@ async def f15(probe: Probe) -> None:
 
 @case("F16", "killed without warning, and started again", "receipts of before still match, nothing is lost")
 async def f16(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     restart = probe.need(probe.subject.triggers.restart, "--restart-command")
-    _, _, ids = await _sent(esme, "before the end")
+    _, _, ids = await sent(esme, "before the end")
     await restart()
     esme.host.drop_all()
     await esme.delivered(await esme.peer(RECEIVING), esme.receipt(ids[0]), "a receipt after a restart")
-    await _state(esme, "before the end", "delivered")
+    await settles(esme, "before the end", "delivered")
 
 
 @case("F17", "hours of traffic", "no clash of numbers", is_patient=True)
 async def f17(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     length = probe.need(probe.subject.long_s, "--soak-s")
     wire = await esme.peer(SENDING)
     deadline = probe.world.clock.monotonic() + length

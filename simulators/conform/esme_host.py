@@ -180,9 +180,9 @@ class EsmeProbe(Probe):
             raise Failed(f"{len(wire.submits)} submit_sm came, expected {count}")
         return wire.submits[:count]
 
-    def deliver(self, text: bytes = b"from a phone", **fields: object) -> bytes:
+    def deliver(self, text: bytes = b"from a phone", **fields: Any) -> bytes:
         """The body of a deliver_sm from the test number."""
-        return message_body(self.subject.destination, self.subject.source, text, **fields)  # type: ignore[arg-type]
+        return message_body(self.subject.destination, self.subject.source, text, **fields)
 
     async def delivered(self, wire: PeerWire, body: bytes, what: str, allowed: tuple[int, ...] = (0,)) -> Frame:
         """Send a deliver_sm and look at its answer."""
@@ -195,6 +195,12 @@ class EsmeProbe(Probe):
         """The body of a receipt."""
         told = text or (f"id:{message_id} sub:001 dlvrd:001 submit date:2611230900 done date:2611230901 stat:{stat} err:000 text:")
         return self.deliver(told.encode(), esm_class=0x04)
+
+
+def of_esme(probe: Probe) -> EsmeProbe:
+    """The probe of a case about an ESME."""
+    assert isinstance(probe, EsmeProbe)
+    return probe
 
 
 def text_of(submit: Frame) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import SEQUENCE_MAX, CommandId, Npi, Status, Tag, Ton
 from simulators.conform.case import Cases, Failed
-from simulators.conform.esme_host import RECEIVING, SENDING, EsmeProbe, text_of
+from simulators.conform.esme_host import RECEIVING, SENDING, of_esme, text_of
 from simulators.conform.octets import tlv
 from simulators.conform.probe import Probe
 from simulators.conform.wire import Frame, frame
@@ -18,14 +18,9 @@ UNKNOWN_REQUEST, UNKNOWN_RESPONSE = 0x00000BAD, 0x80000BAD
 LONG_TEXT = "A text that no single short message can carry, and that has to arrive whole and in order. " * 3
 
 
-def _esme(probe: Probe) -> EsmeProbe:
-    assert isinstance(probe, EsmeProbe)
-    return probe
-
-
 @case("S01", "it binds", "a bind that can be read, its fields within their limits")
 async def s01(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer()
     assert wire.bind is not None
     bind = wire.bind.pdu
@@ -38,12 +33,12 @@ async def s01(probe: Probe) -> None:
 
 @case("S16", "enquire_link of ours", "ESME_ROK at once")
 async def s16(probe: Probe) -> None:
-    await probe.expect_alive(await _esme(probe).peer(), "enquire_link")
+    await probe.expect_alive(await of_esme(probe).peer(), "enquire_link")
 
 
 @case("S24", "outbind of ours", "it binds as receiver on that connection; outbind gets no answer")
 async def s24(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     port = probe.need(probe.subject.outbind_port, "--outbind-port")
     wire = esme.make_peer_wire()
     try:
@@ -59,7 +54,7 @@ async def s24(probe: Probe) -> None:
 
 
 async def _stream_lost(probe: Probe, length: int) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer()
     wire.send_octets(frame(CommandId.ENQUIRE_LINK, sequence=5, length=length))
     probe.expect(await wire.closes(probe.subject.patience_s), f"it keeps a connection whose command_length was {length}")
@@ -78,7 +73,7 @@ async def h02(probe: Probe) -> None:
 
 @case("H03", "unknown command_id", "generic_nack ESME_RINVCMDID, the session goes on")
 async def h03(probe: Probe) -> None:
-    wire = await _esme(probe).peer()
+    wire = await of_esme(probe).peer()
     answer = await wire.ask_octets(UNKNOWN_REQUEST, b"\1\2")
     probe.expect_kind(answer, CommandId.GENERIC_NACK, "an unknown request")
     probe.expect_status(answer, (Status.ESME_RINVCMDID,), "an unknown request")
@@ -87,7 +82,7 @@ async def h03(probe: Probe) -> None:
 
 @case("H04", "unknown response", "ignored")
 async def h04(probe: Probe) -> None:
-    wire = await _esme(probe).peer()
+    wire = await of_esme(probe).peer()
     wire.send_octets(frame(UNKNOWN_RESPONSE, sequence=77))
     await probe.expect_alive(wire, "an unknown response")
     probe.expect(not wire.inbox, "an unknown response was answered")
@@ -95,7 +90,7 @@ async def h04(probe: Probe) -> None:
 
 @case("H05", "generic_nack for its submit_sm", "that message fails or goes again, the session goes on")
 async def h05(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
     await esme.have_it_send("nack me")
@@ -107,7 +102,7 @@ async def h05(probe: Probe) -> None:
 
 @case("H06", "a PDU in writes of one octet", "taken")
 async def h06(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     octets = frame(CommandId.DELIVER_SM, esme.deliver(), sequence=31)
     for place in range(len(octets)):
@@ -117,7 +112,7 @@ async def h06(probe: Probe) -> None:
 
 @case("H07", "ten PDUs in one write", "all answered, each with its own number")
 async def h07(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     wire.send_octets(b"".join(frame(CommandId.DELIVER_SM, esme.deliver(b"ten %d" % n), sequence=n) for n in range(41, 51)))
     for number in range(41, 51):
@@ -126,7 +121,7 @@ async def h07(probe: Probe) -> None:
 
 @case("H08", "a header, then silence", "closed after its PDU timer, bound again", is_patient=True)
 async def h08(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     wire.send_octets(frame(CommandId.DELIVER_SM, sequence=5, length=100))
     probe.expect(await wire.closes(probe.subject.patience_s), f"half a PDU is waited for more than {probe.subject.patience_s:g} s")
@@ -134,7 +129,7 @@ async def h08(probe: Probe) -> None:
 
 @case("H09", "sequence_number 0, over 0x7FFFFFFF, repeated", "answered with the same number")
 async def h09(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     for place, number in enumerate((0, 0x80000005, 7, 7)):
         answer = await wire.ask_octets(CommandId.DELIVER_SM, esme.deliver(b"odd %d" % place), sequence=number)
@@ -144,7 +139,7 @@ async def h09(probe: Probe) -> None:
 
 @case("H10", "its own numbers", "from 1 to 0x7FFFFFFF, none twice in flight")
 async def h10(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     await esme.have_it_send("number one", "number two", "number three")
     numbers = [submit.sequence_number for submit in await esme.submits(wire, 3)]
@@ -154,7 +149,7 @@ async def h10(probe: Probe) -> None:
 
 @case("H11", "a response to nothing", "ignored")
 async def h11(probe: Probe) -> None:
-    wire = await _esme(probe).peer()
+    wire = await of_esme(probe).peer()
     for _ in range(2):
         wire.send_octets(frame(CommandId.SUBMIT_SM_RESP, b"stray\0", sequence=0x70000000))
     await probe.expect_alive(wire, "a response to nothing")
@@ -162,7 +157,7 @@ async def h11(probe: Probe) -> None:
 
 @case("H12", "our responses out of order", "matched by number: none is sent again")
 async def h12(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
     await esme.have_it_send("first", "second", "third")
@@ -180,14 +175,14 @@ async def h12(probe: Probe) -> None:
 
 @case("H13", "command_status set in a deliver_sm", "ignored")
 async def h13(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     probe.expect_status(await wire.ask_octets(CommandId.DELIVER_SM, esme.deliver(b"status"), status=8), 0, "deliver_sm with a status")
 
 
 @case("H15", "a deliver_sm shorter than its fields", "an error, the session goes on")
 async def h15(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     answer = await wire.ask_octets(CommandId.DELIVER_SM, esme.deliver()[:9])
     probe.expect(answer.command_status != 0, "half a deliver_sm was taken")
@@ -196,7 +191,7 @@ async def h15(probe: Probe) -> None:
 
 @case("H17", "a TLV that runs past the end", "ESME_RINVOPTPARSTREAM, the session goes on")
 async def h17(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     answer = await wire.ask_octets(CommandId.DELIVER_SM, esme.deliver(tlvs=tlv(Tag.USER_MESSAGE_REFERENCE, b"\0\1", length=200)))
     probe.expect(answer.command_status != 0, "a TLV past the end was taken")
@@ -205,7 +200,7 @@ async def h17(probe: Probe) -> None:
 
 @case("H18", "unknown and vendor's TLVs", "ignored, ESME_ROK")
 async def h18(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(RECEIVING)
     for tag in (0x0BAD, 0x1400, 0x3FFF):
         await esme.delivered(wire, esme.deliver(b"tlv %d" % tag, tlvs=tlv(tag, b"what is this")), f"TLV 0x{tag:04X}")
@@ -213,7 +208,7 @@ async def h18(probe: Probe) -> None:
 
 @case("M01", "its submit_sm", "every field within its limits")
 async def m01(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     await esme.have_it_send("look at me")
     submit = (await esme.submits(wire, 1))[0].pdu
@@ -228,7 +223,7 @@ async def m01(probe: Probe) -> None:
 
 @case("M02", "an error answer without a body, and one with", "both understood, the session goes on")
 async def m02(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     for body in (b"", b"\0"):
         wire.submits.clear()
@@ -241,7 +236,7 @@ async def m02(probe: Probe) -> None:
 
 @case("M16", "a long text", "parts that fit and say how they belong together, or message_payload")
 async def m16(probe: Probe) -> None:
-    esme = _esme(probe)
+    esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     await esme.have_it_send(LONG_TEXT)
     await esme.submits(wire, 1)

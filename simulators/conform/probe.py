@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import status_name
@@ -67,12 +67,12 @@ class Probe:
         assert isinstance(wire, Wire)
         return wire
 
-    async def try_bind(self, wire: Wire, kind: str = "trx", account: Account | None = None, **fields: object) -> Frame:
+    async def try_bind(self, wire: Wire, kind: str = "trx", account: Account | None = None, **fields: Any) -> Frame:
         """A bind request and its answer."""
         who = account or self.subject.account
-        return await wire.ask(BINDS[kind](system_id=who.system_id, password=who.password, **fields))  # type: ignore[arg-type]
+        return await wire.ask(BINDS[kind](system_id=who.system_id, password=who.password, **fields))
 
-    async def bound(self, kind: str = "trx", account: Account | None = None, **fields: object) -> Wire:
+    async def bound(self, kind: str = "trx", account: Account | None = None, **fields: Any) -> Wire:
         """A bound connection; raises Failed when the peer refuses."""
         wire = await self.connect()
         answer = await self.try_bind(wire, kind, account, **fields)
@@ -81,9 +81,9 @@ class Probe:
 
     # -- messages ---------------------------------------------------------------------------------------------------------
 
-    def submit_sm(self, text: bytes = b"conformance", **fields: object) -> p.SubmitSm:
+    def submit_sm(self, text: bytes = b"conformance", **fields: Any) -> p.SubmitSm:
         """A plain submit_sm to the peer's test number."""
-        given: dict[str, object] = {
+        given: dict[str, Any] = {
             "source_addr_npi": 1,
             "source_addr": self.subject.source,
             "dest_addr_ton": 1,
@@ -92,9 +92,9 @@ class Probe:
             "short_message": text,
             **fields,
         }
-        return p.SubmitSm(**given)  # type: ignore[arg-type]
+        return p.SubmitSm(**given)
 
-    async def submitted(self, wire: Wire, text: bytes = b"conformance", **fields: object) -> str:
+    async def submitted(self, wire: Wire, text: bytes = b"conformance", **fields: Any) -> str:
         """The id of a message that the peer took."""
         answer = await wire.ask(self.submit_sm(text, **fields))
         self.expect_status(answer, 0, "submit_sm")

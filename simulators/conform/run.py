@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from gateway.world import World
-from simulators.conform import esme_faults, esme_wire, smsc_frames, smsc_receipts, smsc_session, smsc_submit
+from simulators.conform import esme_faults, esme_receipts, esme_wire, smsc_frames, smsc_receipts, smsc_session, smsc_submit
 from simulators.conform.case import Case, Ended, Grade
 from simulators.conform.esme_host import EsmeHost, EsmeProbe
 from simulators.conform.probe import Probe
@@ -15,7 +15,7 @@ from simulators.conform.subject import Subject
 from simulators.conform.wire import Line
 
 SMSC_CASES = (*smsc_session.CASES.all, *smsc_frames.CASES.all, *smsc_submit.CASES.all, *smsc_receipts.CASES.all)
-ESME_CASES = (*esme_wire.CASES.all, *esme_faults.CASES.all)
+ESME_CASES = (*esme_wire.CASES.all, *esme_receipts.CASES.all, *esme_faults.CASES.all)
 PATIENT_AT_ONCE = 8
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.smpp.consts import SEQUENCE_MAX, CommandId, Status, Tag
 from simulators.conform.case import Cases, Failed
 from simulators.conform.octets import bind_body, cstring, message_body, tlv
@@ -15,8 +17,8 @@ UNKNOWN_REQUEST, UNKNOWN_RESPONSE = 0x00000BAD, 0x80000BAD
 _PARLEN = (Status.ESME_RINVPARLEN, Status.ESME_RINVCMDLEN)
 
 
-def _body(probe: Probe, **fields: object) -> bytes:
-    return message_body(probe.subject.source, probe.subject.destination, **fields)  # type: ignore[arg-type]
+def _body(probe: Probe, **fields: Any) -> bytes:
+    return message_body(probe.subject.source, probe.subject.destination, **fields)
 
 
 async def _nacked_and_closed(probe: Probe, length: int) -> None:
@@ -172,7 +174,7 @@ async def h15(probe: Probe) -> None:
     await probe.expect_alive(wire, "short bodies")
 
 
-async def _submit_with(probe: Probe, octets: bytes, **fields: object) -> Frame:
+async def _submit_with(probe: Probe, octets: bytes, **fields: Any) -> Frame:
     wire = await probe.bound()
     answer = await wire.ask_octets(CommandId.SUBMIT_SM, _body(probe, tlvs=octets, **fields))
     await probe.expect_alive(wire, "odd optional parameters")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import CommandId, Status, Tag
 from simulators.conform.case import Cases, Failed, NotSupported
@@ -17,10 +19,10 @@ IN_AN_HOUR = "000000010000000R"
 VENDOR = range(0x400, 0x500)
 
 
-async def _refused(probe: Probe, what: str, allowed: tuple[int, ...], **fields: object) -> Frame:
+async def _refused(probe: Probe, what: str, allowed: tuple[int, ...], **fields: Any) -> Frame:
     """A submit_sm that must be refused, and the session that must go on."""
     wire = await probe.bound()
-    answer = await wire.ask(probe.submit_sm(**fields))  # type: ignore[arg-type]
+    answer = await wire.ask(probe.submit_sm(**fields))
     probe.expect_status(answer, allowed, what)
     await probe.expect_alive(wire, what)
     return answer
@@ -96,7 +98,7 @@ async def m10(probe: Probe) -> None:
     await _refused(probe, "replace_if_present_flag 2", (Status.ESME_RINVREPFLAG,), replace_if_present_flag=2)
 
 
-async def _scheduled(probe: Probe, wire: Wire, text: bytes = b"later", **fields: object) -> str:
+async def _scheduled(probe: Probe, wire: Wire, text: bytes = b"later", **fields: Any) -> str:
     """A message that stays queued for an hour."""
     answer = await wire.ask(probe.submit_sm(text, schedule_delivery_time=IN_AN_HOUR, **fields))
     if answer.command_status == Status.ESME_RINVSCHED:
@@ -114,8 +116,8 @@ async def _state(probe: Probe, wire: Wire, message_id: str) -> int | None:
     return answer.pdu.message_state if isinstance(answer.pdu, p.QuerySmResp) and answer.command_status == 0 else None
 
 
-async def _cancel(probe: Probe, wire: Wire, message_id: str, **fields: object) -> Frame:
-    given: dict[str, object] = {
+async def _cancel(probe: Probe, wire: Wire, message_id: str, **fields: Any) -> Frame:
+    given: dict[str, Any] = {
         "message_id": message_id,
         "source_addr_npi": 1,
         "source_addr": probe.subject.source,
@@ -124,7 +126,7 @@ async def _cancel(probe: Probe, wire: Wire, message_id: str, **fields: object) -
         "destination_addr": probe.subject.destination,
         **fields,
     }
-    answer = await wire.ask(p.CancelSm(**given))  # type: ignore[arg-type]
+    answer = await wire.ask(p.CancelSm(**given))
     if answer.command_status == Status.ESME_RINVCMDID:
         raise NotSupported("cancel_sm is not supported")
     return answer
