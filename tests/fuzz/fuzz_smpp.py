@@ -7,6 +7,7 @@ Inputs are mutated PDUs: the mutator decodes, changes and writes anew half of th
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 import sys
@@ -58,11 +59,9 @@ def mutate(data: bytes, size_max: int, seed: int) -> bytes:
 
 def take(data: bytes) -> None:
     """One input through every reader."""
-    try:
+    with contextlib.suppress(SmppError):
         for frame in Framer(frame_bytes_max=4096).feed(data):
             _take_frame(frame)
-    except SmppError:
-        pass
     for role in Role:
         session = Session(role, _LIMITS, now=0.0)
         session.receive_data(data, 0.0)
@@ -76,10 +75,8 @@ def _take_frame(frame: bytes) -> None:
         receipt.read(pdu)
     if isinstance(pdu, p.SubmitSm | p.DeliverSm):
         text_of(pdu.data_coding, pdu.short_message)
-        try:
+        with contextlib.suppress(UdhError):
             udh.parse(pdu.short_message)
-        except UdhError:
-            pass
     if not pdu.command_status:
         again = p.decode(p.encode(pdu))
         assert again == pdu, "what was read is not written back the same"
