@@ -39,3 +39,8 @@ def message_body(
             b"\0\0", bytes((registered, 0, coding, 0, len(text) if sm_length is None else sm_length)), text, tlvs,
         )
     )  # fmt: skip
+
+
+def empty_multi_body(source: str) -> bytes:
+    """Of submit_multi to nobody, section 4.5.1."""
+    return cstring("") + b"\0\1" + cstring(source) + b"\0" + b"\0" * 3 + b"\0\0" + b"\0" * 4 + b"\7to none"

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import CommandId, Status, Tag
 from simulators.conform.case import Cases, Failed, NotSupported
-from simulators.conform.octets import message_body
+from simulators.conform.octets import empty_multi_body, message_body
 from simulators.conform.probe import Probe
 from simulators.conform.wire import Frame, Wire
 
@@ -317,7 +317,8 @@ async def m29(probe: Probe) -> None:
     probe.expect_status(mixed, 0, "submit_multi with one bad address")
     failed = mixed.pdu.unsuccess_sme if isinstance(mixed.pdu, p.SubmitMultiResp) else ()
     probe.expect(len(failed) == 1, f"{len(failed)} addresses are named as failed, expected the bad one")
-    probe.expect_status(await wire.ask(_multi(probe)), (Status.ESME_RINVNUMDESTS,), "submit_multi to nobody")
+    nobody = await wire.ask_octets(CommandId.SUBMIT_MULTI, empty_multi_body(probe.subject.source))
+    probe.expect_status(nobody, (Status.ESME_RINVNUMDESTS,), "submit_multi to nobody")
     unknown = await wire.ask(_multi(probe, p.DistributionList("no-such-list")))
     probe.expect_status(unknown, (Status.ESME_RINVDLNAME, Status.ESME_RCNTSUBDL, 0), "an unknown distribution list")
     if probe.subject.list_name:
