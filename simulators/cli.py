@@ -72,7 +72,7 @@ def smsc_command(
     Rules at run time, the JSON API and examples: docs/simulator.md.
     """
     from simulators.smsc_config import SmscConfig
-    from simulators.smsc_messages import IdForm
+    from simulators.smsc_ids import IdForm
     from simulators.smsc_rules import DEFAULT_RULES
 
     if id_form not in list(IdForm):
@@ -96,7 +96,8 @@ def smsc_command(
 
 def _rules(path: Path | None) -> tuple[Rule, ...]:
     """The rules of a file, which holds one rule or a list of them."""
-    from simulators.smsc_rules import RuleError, parse_rules
+    from simulators.form import FormError
+    from simulators.smsc_rules import parse_rules
 
     if path is None:
         return ()
@@ -104,7 +105,7 @@ def _rules(path: Path | None) -> tuple[Rule, ...]:
         return parse_rules(json.loads(path.read_bytes()))
     except OSError as error:
         _fail(f"--rules: {path}: {error.strerror}", EXIT_USAGE)
-    except RuleError as error:
+    except FormError as error:
         _fail(f"--rules: {path}: {error}", EXIT_USAGE)
     except ValueError:
         _fail(f"--rules: {path}: not JSON", EXIT_USAGE)

@@ -15,11 +15,11 @@ from typing import Final
 from aiohttp import web
 
 from gateway.world import Listener, World
+from simulators.form import FormError
 from simulators.phones import PhoneError
 from simulators.smsc import Smsc
 from simulators.smsc_api import COALESCE_S, Api, problem
 from simulators.smsc_json import BadInput
-from simulators.smsc_rules import RuleError
 
 BODY_BYTES_MAX = 256 * 1024
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -48,7 +48,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except (BadInput, PhoneError) as error:
         return problem(400, error.reason, error.field)
-    except RuleError as error:
+    except FormError as error:
         return problem(400, str(error), "rule")
     except web.HTTPException as error:
         return problem(error.status, error.reason)
