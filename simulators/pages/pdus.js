@@ -131,7 +131,9 @@ function lightUp(place) {
 
 function valueOf(part) {
   if (Array.isArray(part.value)) return part.value.map((each) => each.join(" ")).join(", ");
-  return part.name === "short_message" || typeof part.value === "number" ? String(part.value) : part.value;
+  const text = String(part.value);
+  const isOctets = part.name === "short_message" || part.name.startsWith("message_payload") || part.name === "octets";
+  return isOctets && text.length > 48 ? `${text.slice(0, 48)}… (${text.length / 2} octets)` : text;
 }
 
 function drawFields(fields) {
@@ -139,7 +141,9 @@ function drawFields(fields) {
     const row = make("tr", part.kind);
     row.dataset.part = place;
     row.tabIndex = 0;
-    row.append(make("td", "", part.start.toString(16).padStart(4, "0")), make("td", "", part.name), make("td", "", valueOf(part)), make("td", "", part.means));
+    const value = make("td", "", valueOf(part));
+    if (part.means) value.append(make("span", "means", part.means));
+    row.append(make("td", "", part.start.toString(16).padStart(4, "0")), make("td", "", part.name), value);
     row.addEventListener("mouseenter", () => lightUp(place));
     row.addEventListener("mouseleave", () => lightUp(null));
     row.addEventListener("focus", () => lightUp(place));
