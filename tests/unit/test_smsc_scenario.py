@@ -46,7 +46,7 @@ tls = { enabled = true }
 
 
 def submission(destination: str = "8613900009999", *, source: str = "1069", body: bytes = b"x", bind: int = 1) -> Submission:
-    return Submission(source, destination, body, lambda: body.decode(), "esme", bind)
+    return Submission(source, destination, body, body.decode, "esme", bind)
 
 
 def never() -> float:
