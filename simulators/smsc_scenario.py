@@ -13,7 +13,7 @@ from simulators.form import FormError, key, table, tables
 from simulators.smsc_checks import SERVICE_TYPES
 from simulators.smsc_config import SMSC_LIMITS, SmscConfig
 from simulators.smsc_ids import IdForm
-from simulators.smsc_rule import Rule
+from simulators.smsc_rule import PATTERNS, Rule
 from simulators.smsc_rules import DEFAULT_RULES
 from simulators.smsc_script import BindRule, Event, MoStream, Tls, read_texts
 
@@ -68,6 +68,12 @@ class SmscForm:
     bind: tuple[BindRule, ...] = tables(BindRule, "rules for binds, see below")
     event: tuple[Event, ...] = tables(Event, "what happens at set times, see below")
     mo: tuple[MoStream, ...] = tables(MoStream, "streams of messages from phones, see below")
+
+    def check(self, where: str) -> None:
+        """Raise FormError when the usual has a pattern: it meets every message."""
+        pattern = next((name for name in form.document(self.usual) if name in PATTERNS - {"note"}), None)
+        if pattern is not None:
+            raise FormError(f"{where}.usual.{pattern}" if where else f"usual.{pattern}", "a pattern; write it into a [[smsc.rule]]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def test_shipped_scenario_is_right_and_says_what_it_is_for(name):
         ("[[smsc]]\n[smsc.usual]\nresponse_latency={model='normal', mean_ms=5}\n", r"usual.response_latency.sd_ms: model normal needs it"),
         ("[[smsc]]\n[smsc.usual]\nresponse_latency={ms=5, sigma=1}\n", r"response_latency.sigma: model fixed does not use it"),
         ("[[smsc]]\n[smsc.usual]\nreceipt_latency='slow'\n", r"receipt_latency: expected a table"),
+        ("[[smsc]]\n[smsc.usual]\nprefix='86'\n", r"smsc\[0\].usual.prefix: a pattern"),
         ("[[smsc]]\n[[smsc.event]]\ndo='explode'\n", r"event\[0\].do: one of unbind"),
         ("[[smsc]]\n[[smsc.event]]\ndo='outbind'\n", r"event\[0\].port: outbind needs the port"),
         ("[[smsc]]\n[[smsc.mo]]\n", r"mo\[0\].file: give a file, or rate_per_s"),
