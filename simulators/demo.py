@@ -85,7 +85,7 @@ class Demo:
         self.world = world
         self.folder = folder
         self.secrets = secrets
-        self.smsc = Smsc(world, SmscConfig(host=HOST, port=ports.smsc, receipt_delay_ms=receipt_delay_ms))
+        self.smsc = Smsc(world, SmscConfig(host=HOST, port=ports.smsc, receipt_delay_ms=receipt_delay_ms, pdus_max=5_000))
         self.page = SmscWeb(world, self.smsc, host=HOST, port=ports.phones)
         self.people = [Person(NUMBER_MIN + place, nick, secrets.passwords[place]) for place, nick in enumerate(NICKS)]
         self.is_new = False

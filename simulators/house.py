@@ -33,10 +33,11 @@ from gateway.store.partners import Partner
 from gateway.telemetry import Metrics
 from simulators.evidence import Evidence, OnWire, PhoneSaid, ReceiptSent, Shown, token_in
 from simulators.faults import SmscFaults
-from simulators.smsc import Smsc, mo_pdus
+from simulators.smsc import Smsc
 from simulators.smsc_config import SmscConfig
 from simulators.smsc_delivery import Delivery
 from simulators.smsc_messages import Taken, concatenation_of
+from simulators.smsc_mo import phone_pdus
 from simulators.smsc_session import SmscSession
 from simulators.smsc_treatment import Treatment, Treatments
 from simulators.streams import stream
@@ -213,8 +214,8 @@ class RecordingSmsc(Smsc):
 
         return watched
 
-    def check(self, request: p.SubmitSm, treatment: Treatment) -> int:
-        status = super().check(request, treatment)
+    def check(self, request: p.SubmitSm, treatment: Treatment, version: int = 0x34) -> int:
+        status = super().check(request, treatment, version)
         if status:
             self._note(request, "", status)
         return status
@@ -279,7 +280,7 @@ class RecordingSmsc(Smsc):
         """A phone writes; a long message's parts come in any order, and one of them perhaps twice."""
         key = said.token or f"stop {len(self.evidence.said)}"
         outgoing = self.phones.write(said.phone, said.to, said.text, self.world.clock.now_us())
-        pdus = mo_pdus(outgoing)
+        pdus = phone_pdus(outgoing)
         said.parts = len(pdus)
         self.evidence.said[key] = said
         self._habits.shuffle(pdus)

@@ -95,11 +95,21 @@ class SmppShell(asyncio.Protocol):
             self.pump()
         data = self.session.data_to_send()
         if data:
-            self._transport.write(data)
+            self.write(data)
         if self.session.close_expected:
-            self._transport.close()
+            self.hang_up()
             return
         self._arm()
+
+    def write(self, data: bytes) -> None:
+        """Hand octets to the connection."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def hang_up(self) -> None:
+        """The session is over and all is written: close the connection."""
+        if self._transport is not None:
+            self._transport.close()
 
     def _arm(self) -> None:
         """Have the timer ring at the next deadline; one that rings too early finds nothing to do and is armed again."""

@@ -14,6 +14,7 @@ from gateway.world import World
 from simulators import smsc_json
 from simulators.phones import RECEIVED, SENT, Message, msisdn_of
 from simulators.smsc import Smsc
+from simulators.smsc_fleet import Fleet
 from simulators.smsc_json import BadInput
 from simulators.smsc_messages import Taken
 from simulators.smsc_rules import parse_rules, rule_document
@@ -33,7 +34,7 @@ def problem(status: int, title: str, field: str = "", **more: object) -> web.Res
     return json_response(document, status, "application/problem+json")
 
 
-async def _body(request: web.Request) -> Any:
+async def body_of(request: web.Request) -> Any:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
     try:
@@ -42,8 +43,8 @@ async def _body(request: web.Request) -> Any:
         raise BadInput("body", "the body is not JSON") from None
 
 
-async def _object(request: web.Request) -> Mapping[str, object]:
-    document = await _body(request)
+async def object_of(request: web.Request) -> Mapping[str, object]:
+    document = await body_of(request)
     if not isinstance(document, dict):
         raise BadInput("body", "the body must be an object")
     return document
@@ -52,10 +53,14 @@ async def _object(request: web.Request) -> Mapping[str, object]:
 class Api:
     """The handlers; `stop()` lets every request that waits answer with what there is."""
 
-    def __init__(self, world: World, smsc: Smsc) -> None:
+    def __init__(self, world: World, fleet: Fleet) -> None:
         self._world = world
-        self._smsc = smsc
+        self._fleet = fleet
         self._is_stopping = False
+
+    def _of(self, request: web.Request) -> Smsc:
+        """The SMSC that a request is about: `?smsc=NAME`, else the first."""
+        return self._fleet.get(request.query.get("smsc", ""))
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Put the handlers in their places."""
@@ -75,21 +80,24 @@ class Api:
 
     def stop(self) -> None:
         self._is_stopping = True
-        self._smsc.bell.ring()
+        self._fleet.bell.ring()
 
     # Phones.
 
     async def _phones(self, request: web.Request) -> web.Response:
-        return json_response([smsc_json.phone_document(phone) for phone in self._smsc.phones])
+        smsc = self._of(request)
+        return json_response([smsc_json.phone_document(phone) for phone in smsc.phones])
 
     async def _add_phone(self, request: web.Request) -> web.Response:
-        phone = self._smsc.phones.add(smsc_json.text_of(await _object(request), "msisdn"))
-        self._smsc.bell.ring()
+        smsc = self._of(request)
+        phone = smsc.phones.add(smsc_json.text_of(await object_of(request), "msisdn"))
+        smsc.bell.ring()
         return json_response(smsc_json.phone_document(phone), 201)
 
     async def _phone_messages(self, request: web.Request) -> web.Response:
+        smsc = self._of(request)
         msisdn = request.match_info["msisdn"]
-        if self._smsc.phones.get(msisdn) is None:  # else a destination as odd as some ESME wrote it
+        if smsc.phones.get(msisdn) is None:  # else a destination as odd as some ESME wrote it
             msisdn = msisdn_of(msisdn)
         query = request.query
         direction = smsc_json.choice(query, "direction", (RECEIVED, SENT, "all"))
@@ -106,22 +114,24 @@ class Api:
             )
 
         def find() -> list[Message]:
-            phone = self._smsc.phones.get(msisdn)
+            phone = smsc.phones.get(msisdn)
             if phone is None:
                 return []
             growing = phone.incomplete() if is_growing_shown else []
             return [message for message in (*phone.messages, *growing) if matches(message)]
 
-        return await self._wait_for(query, find, smsc_json.message_document)
+        return await self.wait_for(query, find, smsc_json.message_document)
 
     async def _write(self, request: web.Request) -> web.Response:
-        document = await _object(request)
-        message = self._smsc.send_mo(request.match_info["msisdn"], smsc_json.text_of(document, "to"), smsc_json.text_of(document, "text"))
+        smsc = self._of(request)
+        document = await object_of(request)
+        message = smsc.send_mo(request.match_info["msisdn"], smsc_json.text_of(document, "to"), smsc_json.text_of(document, "text"))
         return json_response(smsc_json.message_document(message), 202)
 
     # Messages.
 
     async def _messages(self, request: web.Request) -> web.Response:
+        smsc = self._of(request)
         query = request.query
         to, source = query.get("to", "").strip().removeprefix("+"), query.get("from", "").strip()
         contains, after = query.get("contains", ""), query.get("after", "")
@@ -134,21 +144,22 @@ class Api:
             )
 
         def find() -> list[Taken]:
-            found = list(self._smsc.log)
-            seen = self._smsc.log.get(after) if after else None
+            found = list(smsc.log)
+            seen = smsc.log.get(after) if after else None
             if seen is not None:
                 found = found[found.index(seen) + 1 :]
             return [taken for taken in found if matches(taken)]
 
-        return await self._wait_for(query, find, smsc_json.taken_document)
+        return await self.wait_for(query, find, smsc_json.taken_document)
 
     async def _clear(self, request: web.Request) -> web.Response:
-        self._smsc.log.clear()
-        self._smsc.phones.clear()
-        self._smsc.bell.ring()
+        smsc = self._of(request)
+        smsc.log.clear()
+        smsc.phones.clear()
+        smsc.bell.ring()
         return web.Response(status=204)
 
-    async def _wait_for(
+    async def wait_for(
         self, query: Mapping[str, str], find: Callable[[], list[Any]], render: Callable[[Any], dict[str, Any]]
     ) -> web.Response:
         """Answer with what is found, as soon as there are `count` of them; 408 with what there is when `wait` is over."""
@@ -162,7 +173,7 @@ class Api:
             if left_s <= 0:
                 documents = [render(each) for each in found[-limit:]]
                 return problem(408, f"{len(found)} of {count} messages came in {wait_s:g} s", messages=documents)
-            if await self._smsc.bell.wait(left_s):
+            if await self._fleet.bell.wait(left_s):
                 await asyncio.sleep(min(COALESCE_S, left_s))
             found = find()
         return json_response([render(each) for each in found[-limit:]])
@@ -170,43 +181,54 @@ class Api:
     # Rules, binds, status.
 
     async def _rules(self, request: web.Request) -> web.Response:
-        return json_response([rule_document(rule) for rule in self._smsc.rules.rules])
+        smsc = self._of(request)
+        return json_response([rule_document(rule) for rule in smsc.rules.rules])
 
     async def _add_rules(self, request: web.Request) -> web.Response:
-        self._smsc.rules.put_first(parse_rules(await _body(request)))
-        return json_response([rule_document(rule) for rule in self._smsc.rules.rules], 201)
+        smsc = self._of(request)
+        smsc.rules.put_first(parse_rules(await body_of(request)))
+        return json_response([rule_document(rule) for rule in smsc.rules.rules], 201)
 
     async def _replace_rules(self, request: web.Request) -> web.Response:
-        self._smsc.rules.replace(parse_rules(await _body(request)))
+        smsc = self._of(request)
+        smsc.rules.replace(parse_rules(await body_of(request)))
         return await self._rules(request)
 
     async def _reset_rules(self, request: web.Request) -> web.Response:
-        self._smsc.rules.replace(self._smsc.config.rules)
+        smsc = self._of(request)
+        smsc.rules.replace(smsc.config.rules)
         return await self._rules(request)
 
     async def _drop_binds(self, request: web.Request) -> web.Response:
+        smsc = self._of(request)
         how = smsc_json.choice(request.query, "how", ("unbind", "reset"))
         system_id = request.query.get("system_id", "")
-        dropped = [session for session in self._smsc.sessions if session.is_bound and system_id in ("", session.system_id)]
+        dropped = [session for session in smsc.sessions if session.is_bound and system_id in ("", session.system_id)]
         for session in dropped:
             session.unbind() if how == "unbind" else session.abort()
         return json_response({"dropped": len(dropped)})
 
     async def _status(self, request: web.Request) -> web.Response:
-        return json_response(status_document(self._smsc))
+        smsc = self._of(request)
+        return json_response(status_document(smsc) | {"smscs": list(self._fleet.names)})
 
 
 def status_document(smsc: Smsc) -> dict[str, Any]:
     """Binds and counters, as /api/status gives them."""
     return {
+        "name": smsc.config.name,
         "smsc_id": smsc.config.smsc_id,
+        "seed": smsc.seed,
+        "scenario_s": round(smsc.scenario_s, 3),
         "port": smsc.port,
         "started_at": smsc_json.time_text(smsc.started_at_us),
         "binds": [
             {
+                "connection": session.number,
                 "system_id": session.system_id,
                 "state": session.session.state.value,
                 "bound_at": smsc_json.time_text(session.bound_at_us),
+                "mute": session.is_mute,
                 "submits": session.submits,
                 "in_flight": session.session.in_flight,
                 "waiting": len(session.waiting),

@@ -1,71 +1,44 @@
-"""The messages an SMSC has taken: their ids, their receipts, and a bounded log of them. Pure.
-
-The receipts are written here by hand and not by gateway.smpp.receipt, so that a mistake of the one can't hide in the other.
-"""
+"""The messages an SMSC has taken: their receipts, and a bounded log of them. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Final
 
 from gateway.smpp.consts import EsmClass, MessageState, Tag
-from gateway.smpp.pdu import EMPTY_TLVS, DeliverSm, SubmitSm, Tlvs
+from gateway.smpp.pdu import EMPTY_TLVS, DeliverSm, SubmitSm
 from gateway.sms import segments, udh
-from simulators.smsc_rules import NO_RULE, STATES, Rule
+from simulators.smsc_dialects import DIALECTS, PAYLOAD, Facts
+from simulators.smsc_dialects import body_of as receipt_body
+from simulators.smsc_rule import ENROUTE, NO_RULE, STATES, Rule
 
 _TEXT_OCTETS_MAX = 20  # SMPP 3.4 appendix B: the first 20 characters of the message
 _MINUTE_US = 60_000_000
 _GSM_NETWORK = 3  # network_error_code, section 5.3.2.31
 
 
-class IdForm(StrEnum):
-    """How message ids are written. `mixed` is a carrier's quirk: hex in submit_sm_resp, decimal in the receipt."""
-
-    DEC = "dec"
-    HEX = "hex"
-    MIXED = "mixed"
-    GUID = "guid"
-
-
-class MessageIds:
-    """A counter in the form the carrier likes; start it from the clock, so that a restarted SMSC never repeats one."""
-
-    def __init__(self, form: IdForm, first: int) -> None:
-        assert first >= 0
-        self._form = form
-        self._next = first
-
-    def take(self) -> tuple[str, str]:
-        """The next id as the response and as the receipt write it."""
-        number = self._next
-        self._next = number + 1
-        if self._form is IdForm.DEC:
-            written = str(number)
-            return written, written
-        if self._form is IdForm.HEX:
-            written = f"{number:X}"
-            return written, written
-        if self._form is IdForm.MIXED:
-            return f"{number:X}", str(number)
-        digits = f"{number:032x}"
-        written = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-        return written, written
-
-
 class Taken:
     """One short message the SMSC took, and what became of it; `state` is ENROUTE until it is final."""
 
-    __slots__ = ("at_us", "done_us", "id", "pdu", "receipt_id", "rule", "state", "system_id")
+    __slots__ = ("at_us", "done_us", "id", "is_replaced", "pdu", "receipt_id", "rule", "state", "stats", "system_id")
 
-    def __init__(self, ids: tuple[str, str], at_us: int, system_id: str, pdu: SubmitSm, rule: Rule = NO_RULE) -> None:
+    def __init__(
+        self,
+        ids: tuple[str, str],
+        at_us: int,
+        system_id: str,
+        pdu: SubmitSm,
+        rule: Rule = NO_RULE,
+        stats: tuple[str, ...] = (),
+    ) -> None:
         self.id, self.receipt_id = ids
         self.at_us = at_us
         self.system_id = system_id
         self.pdu = pdu
         self.rule = rule
+        self.stats = stats
+        self.is_replaced = False
         self.state = MessageState.ENROUTE
         self.done_us = 0
 
@@ -115,22 +88,31 @@ class Dates:
         return self._written
 
 
-_RECEIPT: Final = b"id:%b sub:001 dlvrd:%b submit date:%b done date:%b stat:%b err:%b text:%b"
-
-
-def receipt(taken: Taken, dates: Dates, *, with_tlvs: bool = True) -> DeliverSm:
-    """The receipt of a message that is final: text form, and the parameters that say the same."""
+def receipt(taken: Taken, dates: Dates, stat: str = "") -> DeliverSm:
+    """The receipt of a message: as its rule's dialect writes it, about what became of it or about another `stat`."""
     pdu, rule = taken.pdu, taken.rule
+    stat = stat or rule.stat
+    state = STATES.get(stat, MessageState.ENROUTE)
+    is_intermediate = stat == ENROUTE
+    err = rule.err if stat == rule.stat else "000"
     receipt_id = taken.receipt_id.encode()
-    text = _RECEIPT % (
+    dialect = DIALECTS[rule.dialect]
+    done_us = taken.done_us or taken.at_us
+    facts = Facts(
         receipt_id,
-        b"001" if taken.state == MessageState.DELIVERED else b"000",
         dates.written(taken.at_us),
-        dates.written(taken.done_us),
-        rule.stat.encode(),
-        rule.err.encode(),
+        dates.written(done_us),
+        stat.encode(),
+        err.encode(),
         _excerpt(pdu),
+        state is MessageState.DELIVERED,
     )
+    text = receipt_body(dialect, facts)
+    tlvs = _receipt_tlvs(taken, receipt_id, state, err, dialect.tlvs)
+    for tag, value in dialect.vendor:
+        tlvs[tag] = value
+    if dialect.is_payload:
+        tlvs[PAYLOAD] = text
     return DeliverSm(
         source_addr_ton=pdu.dest_addr_ton,
         source_addr_npi=pdu.dest_addr_npi,
@@ -138,17 +120,22 @@ def receipt(taken: Taken, dates: Dates, *, with_tlvs: bool = True) -> DeliverSm:
         dest_addr_ton=pdu.source_addr_ton,
         dest_addr_npi=pdu.source_addr_npi,
         destination_addr=pdu.source_addr,
-        esm_class=0x04,
-        short_message=text,
-        tlvs=_receipt_tlvs(taken, receipt_id) if with_tlvs else EMPTY_TLVS,
+        esm_class=0x20 if is_intermediate else dialect.esm_class,
+        data_coding=8 if dialect.is_ucs2 else 0,
+        short_message=b"" if dialect.is_payload else text,
+        tlvs=tlvs or EMPTY_TLVS,
     )
 
 
-def _receipt_tlvs(taken: Taken, receipt_id: bytes) -> Tlvs:
-    tlvs: dict[int, bytes] = {0x001E: receipt_id + b"\0", 0x0427: bytes((taken.state,))}
-    if taken.rule.err != "000" and taken.rule.err.isdigit():
-        tlvs[0x0423] = bytes((_GSM_NETWORK,)) + int(taken.rule.err).to_bytes(2, "big")
-    if taken.pdu.tlvs and Tag.USER_MESSAGE_REFERENCE in taken.pdu.tlvs:
+def _receipt_tlvs(taken: Taken, receipt_id: bytes, state: MessageState, err: str, wanted: frozenset[str]) -> dict[int, bytes]:
+    tlvs: dict[int, bytes] = {}
+    if "id" in wanted:
+        tlvs[0x001E] = receipt_id + b"\0"
+    if "state" in wanted:
+        tlvs[0x0427] = bytes((state,))
+    if "error" in wanted and err != "000" and err.isdigit():
+        tlvs[0x0423] = bytes((_GSM_NETWORK,)) + int(err).to_bytes(2, "big")
+    if wanted and taken.pdu.tlvs and Tag.USER_MESSAGE_REFERENCE in taken.pdu.tlvs:
         tlvs[0x0204] = taken.pdu.tlvs[Tag.USER_MESSAGE_REFERENCE]
     return tlvs
 
@@ -186,6 +173,20 @@ class MessageLog:
 
     def __iter__(self) -> Iterator[Taken]:
         return iter(self._order)
+
+    def waiting_like(self, pdu: SubmitSm, system_id: str) -> Taken | None:
+        """The newest waiting message of the same ESME, sender, destination and service_type: what replace_if_present means."""
+        for taken in reversed(self._order):
+            known = taken.pdu
+            if (
+                taken.state is MessageState.ENROUTE
+                and taken.system_id == system_id
+                and known.destination_addr == pdu.destination_addr
+                and known.source_addr == pdu.source_addr
+                and known.service_type == pdu.service_type
+            ):
+                return taken
+        return None
 
     def add(self, taken: Taken) -> None:
         if self._kept_max == 0:

@@ -5,58 +5,19 @@ The default rules are magic numbers: the last four digits of the destination pic
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import hashlib
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from fnmatch import fnmatchcase
+from typing import NamedTuple
 
-from gateway.smpp.consts import MessageState, Status
+from gateway.smpp.consts import Status
+from simulators.form import FormError
+from simulators.smsc_rule import NO_RULE, RULES_MAX, STATES, Rule, parse_rule, parse_rules, rule_document, with_usual
 
-# How each outcome is spelt in a receipt's `stat` (SMPP 3.4 appendix B).
-STATES: dict[str, MessageState] = {
-    "DELIVRD": MessageState.DELIVERED,
-    "EXPIRED": MessageState.EXPIRED,
-    "DELETED": MessageState.DELETED,
-    "UNDELIV": MessageState.UNDELIVERABLE,
-    "ACCEPTD": MessageState.ACCEPTED,
-    "UNKNOWN": MessageState.UNKNOWN,
-    "REJECTD": MessageState.REJECTED,
-}
-RULES_MAX = 1_000
+__all__ = ["DEFAULT_RULES", "NO_RULE", "STATES", "Rule", "Rulebook", "Submission", "parse_rule", "parse_rules", "rule_document"]
+
 REMEMBERED_MAX = 10_000
-DELAY_MS_MAX = 86_400_000
-
-
-class RuleError(ValueError):
-    """A rule that makes no sense; the text names the field."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Whom a rule meets (all given patterns must match) and what happens then; 0, "" and the defaults mean "as usual".
-
-    `times` limits how often the rule meets the same message (source, destination and body); 0 is always.
-    """
-
-    prefix: str = ""
-    suffix: str = ""
-    source: str = ""
-    contains: str = ""
-    percent: float = 100.0
-    times: int = 0
-    status: int = 0
-    stat: str = "DELIVRD"
-    err: str = "000"
-    response: bool = True
-    receipt: bool = True
-    receipts: int = 1
-    receipt_first: bool = False
-    response_delay_ms: int = 0
-    receipt_delay_ms: int = 0
-    note: str = ""
-
-
-NO_RULE = Rule()
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     Rule(suffix="0001", stat="UNDELIV", err="001", note="undeliverable, receipt with err 001"),
@@ -72,52 +33,64 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 
 
 class Submission(NamedTuple):
-    """What a rule looks at; `read_text` is asked only when a rule wants the text."""
+    """What a rule looks at; `read_text` is asked only when a rule wants the text. `bind` numbers the session."""
 
     source: str
     destination: str
     body: bytes
     read_text: Callable[[], str]
+    system_id: str = ""
+    bind: int = 0
 
 
 class Rulebook:
     """The rules in force, indexed by suffix so that a message no rule meets costs one dictionary look-up."""
 
-    def __init__(self, rules: Iterable[Rule] = DEFAULT_RULES) -> None:
+    def __init__(self, rules: Iterable[Rule] = DEFAULT_RULES, usual: Rule = NO_RULE) -> None:
+        self.usual = usual
         self._rules: tuple[Rule, ...] = ()
-        self._by_suffix: dict[str, list[tuple[int, Rule]]] = {}
+        self._effective: tuple[Rule, ...] = ()
+        self._by_suffix: dict[str, list[int]] = {}
         self._suffix_lengths: tuple[int, ...] = ()
-        self._others: list[tuple[int, Rule]] = []
+        self._others: list[int] = []
         self._met: OrderedDict[tuple[int, str, str, bytes], int] = OrderedDict()
+        self._turns: dict[tuple[int, int], int] = {}
+        self._recent: OrderedDict[tuple[int, object], deque[float]] = OrderedDict()
         self.replace(rules)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
+        """The rules as they were given."""
         return self._rules
 
-    def replace(self, rules: Iterable[Rule]) -> None:
+    def replace(self, rules: Iterable[Rule], usual: Rule | None = None) -> None:
         """Put other rules in force and forget how often the old ones met."""
         self._rules = tuple(rules)
         if len(self._rules) > RULES_MAX:
-            raise RuleError(f"at most {RULES_MAX} rules")
-        self._by_suffix.clear()
-        self._met.clear()
+            raise FormError("rule", f"at most {RULES_MAX} rules")
+        if usual is not None:
+            self.usual = usual
+        self._effective = tuple(with_usual(rule, self.usual) for rule in self._rules)
+        for counted in (self._by_suffix, self._met, self._turns, self._recent):
+            counted.clear()
         for place, rule in enumerate(self._rules):
             if rule.suffix:
-                self._by_suffix.setdefault(rule.suffix, []).append((place, rule))
-        self._others = [(place, rule) for place, rule in enumerate(self._rules) if not rule.suffix]
+                self._by_suffix.setdefault(rule.suffix, []).append(place)
+        self._others = [place for place, rule in enumerate(self._rules) if not rule.suffix]
         self._suffix_lengths = tuple(sorted({len(suffix) for suffix in self._by_suffix}))
 
     def put_first(self, rules: Iterable[Rule]) -> None:
         """Add rules ahead of those in force."""
         self.replace((*rules, *self._rules))
 
-    def decide(self, submission: Submission, draw: Callable[[], float]) -> Rule:
-        """The rule for a submission; `draw` gives a number in [0, 1) for rules with a percentage."""
-        for place, rule in self._candidates(submission.destination):
-            if self._meets(place, rule, submission, draw):
-                return rule
-        return NO_RULE
+    def decide(self, submission: Submission, draw: Callable[[], float], now_s: float = 0.0) -> Rule:
+        """The rule for a submission, completed by the usual; `draw` gives a number in [0, 1) for rules with a percentage."""
+        for place in self._candidates(submission.destination):
+            rule = self._rules[place]
+            if self._matches(rule, submission, now_s) and self._meets(place, rule, submission, draw, now_s):
+                effective = self._effective[place]
+                return rule if effective == rule else effective
+        return self.usual
 
     def may_meet(self, destination: str) -> bool:
         """Whether any rule could meet this destination: the cheap question for the hot path."""
@@ -125,22 +98,60 @@ class Rulebook:
             return True
         return any(destination[-length:] in self._by_suffix for length in self._suffix_lengths)
 
-    def _candidates(self, destination: str) -> list[tuple[int, Rule]]:
+    def _candidates(self, destination: str) -> list[int]:
         found = list(self._others)
         for length in self._suffix_lengths:
             found += self._by_suffix.get(destination[-length:], ())
-        return sorted(found, key=lambda placed: placed[0])
+        return sorted(found)
 
-    def _meets(self, place: int, rule: Rule, submission: Submission, draw: Callable[[], float]) -> bool:
-        if rule.prefix and not submission.destination.startswith(rule.prefix):
+    def _matches(self, rule: Rule, submission: Submission, now_s: float) -> bool:
+        """The patterns that have no memory."""
+        if not rule.is_at(now_s) or (rule.prefix and not submission.destination.startswith(rule.prefix)):
             return False
         if rule.source and submission.source != rule.source:
             return False
-        if rule.contains and rule.contains not in submission.read_text():
+        for pattern, value in (
+            (rule.destination, submission.destination),
+            (rule.sender, submission.source),
+            (rule.system_id, submission.system_id),
+        ):
+            if pattern and not fnmatchcase(value, pattern):
+                return False
+        if rule.hash_mod and int.from_bytes(hashlib.sha256(submission.body).digest(), "big") % rule.hash_mod != rule.hash_is:
+            return False
+        return not rule.contains or rule.contains in submission.read_text()
+
+    def _meets(self, place: int, rule: Rule, submission: Submission, draw: Callable[[], float], now_s: float) -> bool:
+        """The patterns that count or draw, in this order."""
+        if rule.every and self._turn(place, submission.bind) % rule.every:
             return False
         if rule.percent < 100.0 and draw() * 100.0 >= rule.percent:
             return False
+        if rule.above_per_s and not self._is_above(place, rule, submission, now_s):
+            return False
         return rule.times == 0 or self._count(place, submission) <= rule.times
+
+    def _turn(self, place: int, bind: int) -> int:
+        turn = self._turns[place, bind] = self._turns.get((place, bind), 0) + 1
+        return turn
+
+    def _is_above(self, place: int, rule: Rule, submission: Submission, now_s: float) -> bool:
+        scope: object = None
+        if rule.per == "destination":
+            scope = submission.destination
+        elif rule.per == "sender":
+            scope = submission.source
+        elif rule.per == "bind":
+            scope = submission.bind
+        recent = self._recent.get((place, scope))
+        if recent is None:
+            recent = self._recent[place, scope] = deque(maxlen=rule.above_per_s)
+            if len(self._recent) > REMEMBERED_MAX:
+                self._recent.popitem(last=False)
+        if len(recent) == rule.above_per_s and now_s - recent[0] < 1.0:
+            return True
+        recent.append(now_s)
+        return False
 
     def _count(self, place: int, submission: Submission) -> int:
         key = (place, submission.source, submission.destination, submission.body)
@@ -149,65 +160,3 @@ class Rulebook:
         if len(self._met) > REMEMBERED_MAX:
             self._met.popitem(last=False)
         return count
-
-
-_KINDS: dict[str, type] = {each.name: type(each.default) for each in fields(Rule)}
-
-
-def parse_rule(document: object) -> Rule:
-    """A rule from JSON; RuleError names the field. A status is a number or its name ("ESME_RTHROTTLED")."""
-    if not isinstance(document, dict):
-        raise RuleError("a rule is an object")
-    unknown = sorted(set(document) - set(_KINDS))
-    if unknown:
-        raise RuleError(f"{unknown[0]}: no such field; there are {', '.join(_KINDS)}")
-    values: dict[str, Any] = {name: _value(name, value) for name, value in document.items()}
-    rule = Rule(**values)
-    _check(rule)
-    return rule
-
-
-def parse_rules(document: object) -> tuple[Rule, ...]:
-    """One rule or a list of them."""
-    return tuple(parse_rule(each) for each in (document if isinstance(document, list) else [document]))
-
-
-def _value(name: str, value: object) -> object:
-    kind = _KINDS[name]
-    if name == "status" and isinstance(value, str):
-        return _status(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if (kind is int and isinstance(value, bool)) or not isinstance(value, kind):
-        raise RuleError(f"{name}: expected {kind.__name__}")
-    return value
-
-
-def _status(name: str) -> int:
-    try:
-        return Status[name].value
-    except KeyError:
-        raise RuleError(f"status: {name} is no command_status") from None
-
-
-def _check(rule: Rule) -> None:
-    if rule.stat not in STATES:
-        raise RuleError(f"stat: one of {', '.join(STATES)}")
-    if not (0.0 <= rule.percent <= 100.0):
-        raise RuleError("percent: 0 to 100")
-    if not (0 <= rule.status <= 0xFFFFFFFF):
-        raise RuleError("status: 0 to 4294967295")
-    if len(rule.err) != 3 or not rule.err.isascii() or not rule.err.isalnum():
-        raise RuleError("err: three letters or digits")
-    if not (0 <= rule.receipts <= 10):
-        raise RuleError("receipts: 0 to 10")
-    if rule.times < 0:
-        raise RuleError("times: 0 or more")
-    for name in ("response_delay_ms", "receipt_delay_ms"):
-        if not (0 <= getattr(rule, name) <= DELAY_MS_MAX):
-            raise RuleError(f"{name}: 0 to {DELAY_MS_MAX}")
-
-
-def rule_document(rule: Rule) -> dict[str, object]:
-    """A rule as JSON: only what it changes."""
-    return {name: value for name, value in asdict(rule).items() if value != getattr(NO_RULE, name)}

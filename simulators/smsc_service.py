@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gateway.smpp.consts import MessageState, Status
+from gateway.smpp.consts import MessageState, Status, Tag
 from gateway.smpp.pdu import (
     CancelSm,
     CancelSmResp,
@@ -62,12 +62,14 @@ def _data(smsc: Smsc, session: SmscSession, request: DataSm) -> None:
         data_coding=request.data_coding,
         tlvs=request.tlvs,
     )
-    treatment = smsc.treatments.of(submit)
-    status = smsc.check(submit, treatment)
+    treatment = smsc.treatment_of(session, submit)
+    status = smsc.check(submit, treatment, session.session.peer_interface_version)
+    if not status and smsc.config.checks and Tag.MESSAGE_PAYLOAD not in request.tlvs:
+        status = Status.ESME_RMISSINGOPTPARAM
     if status:
         response = DataSmResp(command_status=status)
     else:
-        response = DataSmResp(message_id=smsc.take(session, submit, treatment, smsc.ids.take()).id)
+        response = DataSmResp(message_id=smsc.take(session, submit, treatment, smsc.ids_for(session, treatment)).id)
     smsc.respond(session, request, response, treatment)
 
 
@@ -80,8 +82,8 @@ def _multi(smsc: Smsc, session: SmscSession, request: SubmitMulti) -> SubmitMult
             unsuccess.append(UnsuccessSme(0, 0, destination.dl_name, Status.ESME_RINVDLNAME))
             continue
         submit = _submit_of(request, destination)
-        treatment = smsc.treatments.of(submit)
-        status = smsc.check(submit, treatment)
+        treatment = smsc.treatment_of(session, submit)
+        status = smsc.check(submit, treatment, session.session.peer_interface_version)
         if status:
             unsuccess.append(UnsuccessSme(destination.dest_addr_ton, destination.dest_addr_npi, destination.destination_addr, status))
         else:

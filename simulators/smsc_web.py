@@ -1,4 +1,4 @@
-"""The SMSC simulator's page of virtual phones, with its API (smsc_api.py): an aiohttp application on a port of the World's network.
+"""The SMSC simulator's pages of phones and of PDUs, with their API: an aiohttp application on a port of the World's network.
 
 No authentication: it belongs on a loopback address. Writing needs a JSON content type or a method that forms can't send, so a
 foreign web page open in the same browser can't write. The page gets its texts as JSON and shows them as text only.
@@ -15,11 +15,14 @@ from typing import Final
 from aiohttp import web
 
 from gateway.world import Listener, World
+from simulators.form import FormError
 from simulators.phones import PhoneError
 from simulators.smsc import Smsc
 from simulators.smsc_api import COALESCE_S, Api, problem
+from simulators.smsc_fleet import Fleet
 from simulators.smsc_json import BadInput
-from simulators.smsc_rules import RuleError
+from simulators.smsc_pdus_api import PdusApi
+from simulators.smsc_scenario_api import ScenarioApi
 
 BODY_BYTES_MAX = 256 * 1024
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -30,6 +33,9 @@ _PAGES: Final = {
     "/": ("phones.html", "text/html"),
     "/phones.js": ("phones.js", "text/javascript"),
     "/phones.css": ("phones.css", "text/css"),
+    "/pdus": ("pdus.html", "text/html"),
+    "/pdus.js": ("pdus.js", "text/javascript"),
+    "/pdus.css": ("pdus.css", "text/css"),
 }
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -48,8 +54,8 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except (BadInput, PhoneError) as error:
         return problem(400, error.reason, error.field)
-    except RuleError as error:
-        return problem(400, str(error), "rule")
+    except FormError as error:
+        return problem(400, str(error), "rule" if request.path == "/api/rules" else error.where)
     except web.HTTPException as error:
         return problem(error.status, error.reason)
 
@@ -59,16 +65,17 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
 
 
 class SmscWeb:
-    """Serves one Smsc: `await start()`, then `await stop()`."""
+    """Serves one Smsc or several: `await start()`, then `await stop()`."""
 
-    def __init__(self, world: World, smsc: Smsc, *, host: str = "127.0.0.1", port: int = 8081) -> None:
+    def __init__(self, world: World, smsc: Smsc | Fleet, *, host: str = "127.0.0.1", port: int = 8081) -> None:
         self._world = world
-        self._smsc = smsc
+        self._fleet = fleet = smsc if isinstance(smsc, Fleet) else Fleet([smsc])
         self._host = host
         self._port = port
         self._listener: Listener | None = None
         self._is_stopping = False
-        self._api = Api(world, smsc)
+        self._api = Api(world, fleet)
+        self._others = (ScenarioApi(fleet), PdusApi(fleet, self._api))
         folder = resources.files("simulators").joinpath("pages")
         self._files = {path: (folder.joinpath(name).read_bytes(), kind) for path, (name, kind) in _PAGES.items()}
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_STOP_S)
@@ -101,7 +108,8 @@ class SmscWeb:
         for path in _PAGES:
             add("GET", path, self._file)
         add("GET", "/api/events", self._events)
-        self._api.add_routes(app.router)
+        for api in (self._api, *self._others):
+            api.add_routes(app.router)
         return app
 
     @web.middleware
@@ -122,10 +130,10 @@ class SmscWeb:
         await response.prepare(request)
         with suppress(ConnectionError):  # the page was closed
             await response.write(b"retry: 1000\n\n")
-            told = self._smsc.bell.rings
+            told = self._fleet.bell.rings
             while not self._is_stopping:
-                has_rung = self._smsc.bell.rings != told or await self._smsc.bell.wait(_KEEPALIVE_S)
-                told = self._smsc.bell.rings
+                has_rung = self._fleet.bell.rings != told or await self._fleet.bell.wait(_KEEPALIVE_S)
+                told = self._fleet.bell.rings
                 await response.write(b"event: change\ndata: %d\n\n" % told if has_rung else b": still here\n\n")
                 await asyncio.sleep(COALESCE_S)
         return response

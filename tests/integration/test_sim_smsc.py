@@ -11,7 +11,7 @@ from gateway.smpp.pdu import CancelSm, DataSm, QuerySm, SmeAddress, SubmitMulti
 from gateway.smpp.session import Limits
 from simulators.esme import BindKind, BindRefusedError, NoResponse
 from simulators.faults import SmscFaults
-from simulators.smsc_messages import IdForm
+from simulators.smsc_ids import IdForm
 from tests.support.smsc import PHONE, house, message
 
 # Binds.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.smpp.consts import Status
-from simulators.smsc_rules import DEFAULT_RULES, NO_RULE, Rule, Rulebook, RuleError, Submission, parse_rule, rule_document
+from simulators.form import FormError
+from simulators.smsc_rules import DEFAULT_RULES, NO_RULE, Rule, Rulebook, Submission, parse_rule, rule_document
 
 
 def submission(destination: str = "8613900009999", *, source: str = "1069", body: bytes = b"x", text: str = "x") -> Submission:
@@ -94,5 +95,5 @@ def test_rule_survives_its_json():
     ],
 )
 def test_bad_rule_names_its_field(document, named):
-    with pytest.raises(RuleError, match=named):
+    with pytest.raises(FormError, match=named):
         parse_rule(document)
