@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
 from gateway.services.catalogue import Catalogue
 from gateway.services.dispatch import Dispatch
-from gateway.services.submit import ENCODING_NAMES, Accepting, Draft, Drafting, Submission
+from gateway.services.parts import ENCODING_NAMES
+from gateway.services.submit import Accepting, Draft, Drafting, Submission
 from gateway.store import partners
 from gateway.store.writer import StoreWriter
 from gateway.world import World

@@ -19,19 +19,9 @@ from gateway.domain.failure import Refused
 from gateway.domain.fairness import queue_of
 from gateway.domain.message import Flight, Message, State, UnknownOutcome
 from gateway.services.catalogue import Catalogue, Service
-from gateway.sms import segments as text_segments
-from gateway.sms.content import text_of
-from gateway.sms.errors import TextError, TooManyParts
+from gateway.services.parts import Parting
 from gateway.store import messages
 from gateway.store.schema import opt_out
-
-UDHI = 0x40
-OCTETS_MAX = 140
-SEPTETS_MAX = 160
-ENCODING_GSM7, ENCODING_UCS2, ENCODING_AS_GIVEN = 0, 1, 2
-_ENCODING_NUMBERS = {"gsm7": ENCODING_GSM7, "ucs2": ENCODING_UCS2}
-ENCODING_NAMES = {ENCODING_GSM7: "gsm7", ENCODING_UCS2: "ucs2", ENCODING_AS_GIVEN: "binary"}
-_REFERENCES_MAX = 10_000
 
 
 class Sender(NamedTuple):
@@ -98,11 +88,11 @@ class Draft(NamedTuple):
 
 
 class Drafting:
-    """Makes drafts; keeps the last concatenation reference of recent destinations, so that parts of two messages never mix."""
+    """Makes drafts."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._references: dict[str, int] = {}
+        self._parting = Parting()
 
     def draft(
         self,
@@ -119,7 +109,7 @@ class Drafting:
         Raises Refused with the field at fault.
         """
         service = self._service(submission.service)
-        encoding, data_coding, esm_class, bodies = self._segments(submission, service)
+        encoding, data_coding, esm_class, bodies = self._parting.parts(submission, service)
         validity_us = service.validity_us if submission.validity_us is None else min(submission.validity_us, service.validity_us)
         sender, source, destination = submission.sender, submission.source, submission.destination
         message = Message(
@@ -158,41 +148,6 @@ class Drafting:
             known = ", ".join(catalogue.services)
             raise Refused("unknown_service", f"there is no service {name!r}; known are: {known}", field="service")
         return service
-
-    def _segments(self, submission: Submission, service: Service) -> tuple[int, int, int, tuple[bytes, ...]]:
-        text, body = submission.text, submission.body
-        if text is None:
-            if submission.esm_class & UDHI or len(body) <= (SEPTETS_MAX if submission.data_coding == 0 else OCTETS_MAX):
-                return ENCODING_AS_GIVEN, submission.data_coding, submission.esm_class, (body,)
-            text = text_of(submission.data_coding, body)
-            if text is None:
-                return self._octet_segments(submission, service)
-        destination = submission.destination.digits_or_name
-        try:
-            split = text_segments.split(text, reference=self._references.get(destination, 0), parts_max=service.parts_max)
-        except TooManyParts as error:
-            raise Refused("too_long", f"{error}; nothing was cut or sent", field="text") from None
-        except TextError as error:
-            raise Refused("bad_text", str(error), field="text") from None
-        if split.udhi:
-            self._turn_reference(destination)
-        esm_class = submission.esm_class | UDHI if split.udhi else submission.esm_class
-        return _ENCODING_NUMBERS.get(split.encoding, ENCODING_AS_GIVEN), split.data_coding, esm_class, split.parts
-
-    def _octet_segments(self, submission: Submission, service: Service) -> tuple[int, int, int, tuple[bytes, ...]]:
-        destination = submission.destination.digits_or_name
-        try:
-            split = text_segments.split_octets(submission.body, reference=self._references.get(destination, 0), parts_max=service.parts_max)
-        except TooManyParts as error:
-            raise Refused("too_long", f"{error}; nothing was cut or sent", field="text") from None
-        self._turn_reference(destination)
-        return ENCODING_AS_GIVEN, submission.data_coding, submission.esm_class | UDHI, split.parts
-
-    def _turn_reference(self, destination: str) -> None:
-        turned = self._references.pop(destination, 0) + 1
-        self._references[destination] = turned & 0xFF
-        if len(self._references) > _REFERENCES_MAX:
-            del self._references[next(iter(self._references))]
 
 
 def _event(message: Message, service: Service, wallet: int | None, link: str) -> BillableEvent:

@@ -20,9 +20,10 @@ from billing.event import ChargeState
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.message import STATE_NAMES, State
+from gateway.services.parts import ENCODING_NAMES
 from gateway.services.ports import Reader
 from gateway.services.reception import Accepted, Answer, Reception, answer_fields
-from gateway.services.submit import ENCODING_NAMES, Submission
+from gateway.services.submit import Submission
 from gateway.store import trace, wallets
 from gateway.store.trace import Trace
 from gateway.web import problem

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from billing.event import ChargeState
 from gateway.domain.message import STATE_NAMES
-from gateway.services.submit import ENCODING_NAMES
+from gateway.services.parts import ENCODING_NAMES
 from gateway.web import intake, problem
 from gateway.web.limits import Limits
 
