@@ -20,6 +20,7 @@ from gateway.domain.failure import StoreUnavailable
 from gateway.domain.pacing import Pace
 from gateway.links.smpp_carrier import CarrierSide
 from gateway.links.smpp_client import SmppLink
+from gateway.links.smpp_operations import Operations
 from gateway.links.smpp_server import PasswordCheck, SmppServer
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
@@ -28,6 +29,7 @@ from gateway.services.connect import ConnectorPort
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
 from gateway.services.outcome import CONNECTOR, Notice
+from gateway.services.recall import Recall
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
 from gateway.services.sweep import Sweep
@@ -125,7 +127,10 @@ class Gateway:
             backlog_max=settings.backlog.messages_max,
             accepted=self.tally.accepted,
             refused=self.tally.refused,
+            ahead_us_max=settings.backlog.schedule_ahead_s * 1_000_000,
         )
+        self.recall = Recall(world, writer, reader, self.dispatch, self.reception, noticed=self._noticed, counted=self.tally.recalled)
+        self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
         self.receiving = Receiving(self.catalogue, self._partner_ids)
         carrier = CarrierSide(
             world,
@@ -156,6 +161,7 @@ class Gateway:
             self.delivering,
             reader,
             self._check_password,
+            operations=self.operations,
             count_violation=self.tally.violated,
         )
 
@@ -251,6 +257,7 @@ class Gateway:
 
     def _noticed(self, notice: Notice) -> None:
         self.tally.ended(notice)
+        self.operations.noticed(notice)
         self.delivering.noticed(notice)
 
     def _received(self, received: Received) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Section, Ton
 
@@ -25,7 +25,20 @@ class SmppServer(Section):
         1000, ge=1, le=100_000, description="Most requests of a partner that may wait for an answer; more are throttled"
     )
     frame_bytes_max: int = Field(65_536, ge=1024, le=1_048_576, description="Longest PDU accepted; a longer one closes its session")
+    transaction_timeout_s: Seconds = Field(
+        20.0, description="How long the answer to a data_sm in transaction mode waits for the message's end; then it says: accepted"
+    )
     sessions_max: int = Field(1000, ge=1, le=18_000, description="Most connections at one time")
+
+
+class DistributionList(Section):
+    """Phone numbers that a partner's submit_multi reaches under one name."""
+
+    name: str = Field(min_length=1, max_length=20, description="Name of the list, as submit_multi gives it in dl_name")
+    partner: str = Field("", max_length=15, description="The partner whose list it is; empty: every partner may use it")
+    numbers: tuple[Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{6,14}$")], ...] = Field(
+        min_length=1, max_length=10_000, description="International numbers, digits only"
+    )
 
 
 class Link(Section):

@@ -46,6 +46,10 @@ class Tally:
         """A submission was not taken."""
         self.metrics.messages_refused[_FRONTS[front], reason] += 1
 
+    def recalled(self, operation: str, outcome: str) -> None:
+        """A sender took a message back, or changed it, or came too late."""
+        self.metrics.messages_recalled[operation, outcome] += 1
+
     def received(self, effect: str, link: str) -> None:
         """Something came from a carrier: an MO or part of one, or a receipt by its effect."""
         if effect in ("joined", "part"):

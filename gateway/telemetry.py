@@ -182,6 +182,7 @@ class Metrics:
     def __init__(self) -> None:
         self.messages_accepted: defaultdict[str, int] = defaultdict(int)  # front
         self.messages_refused: defaultdict[tuple[str, str], int] = defaultdict(int)  # front, reason
+        self.messages_recalled: defaultdict[tuple[str, str], int] = defaultdict(int)  # operation, outcome
         self.messages_final: defaultdict[str, int] = defaultdict(int)  # state
         self.messages_received: defaultdict[str, int] = defaultdict(int)  # link
         self.possible_duplicates = 0
@@ -219,6 +220,7 @@ class Series(NamedTuple):
 SERIES = (
     Series("messages_accepted", "counter", "Messages accepted and on disk, by front door", ("front",)),
     Series("messages_refused", "counter", "Messages refused at a front door", ("front", "reason")),
+    Series("messages_recalled", "counter", "Messages that their senders took back or changed, or tried to", ("operation", "outcome")),
     Series("messages_final", "counter", "Messages that reached a final state", ("state",)),
     Series("messages_received", "counter", "Messages that came from handsets", ("link",)),
     Series("possible_duplicates", "counter", "Messages sent again after an unknown outcome"),

@@ -6,6 +6,7 @@ from billing.tariff import ChargeBy, FlatTariff, Price
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
 from gateway.links.smpp_client import LinkConfig
+from gateway.links.smpp_operations import Limits as OperationLimits
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.settings import Settings, Web
@@ -86,6 +87,12 @@ def server_config(settings: Settings) -> ServerConfig:
         inactivity_timeout_s=door.inactivity_timeout_s,
     )
     return ServerConfig(door.host, door.port, door.system_id, limits, door.sessions_max)
+
+
+def operation_limits(settings: Settings) -> OperationLimits:
+    """What the partners' operations need to know."""
+    lists = {(each.partner, each.name): each.numbers for each in settings.distribution_lists}
+    return OperationLimits(lists, settings.smpp_server.transaction_timeout_s)
 
 
 def web_limits(web: Web) -> web_limit.Limits:

@@ -18,6 +18,7 @@ from gateway.domain.address import AddressError, from_smpp
 from gateway.domain.failure import Refused
 from gateway.domain.message import Front
 from gateway.links import smpp_answers as answers
+from gateway.links.smpp_operations import Operations
 from gateway.links.smpp_transport import SmppTransport
 from gateway.services.deliver import Delivering, OutboxLane
 from gateway.services.ports import Reader
@@ -107,6 +108,7 @@ class SmppServer:
         reader: Reader,
         check_password: PasswordCheck,
         *,
+        operations: Operations,
         count_violation: Callable[[str], None],
     ) -> None:
         self._config = config
@@ -114,6 +116,7 @@ class SmppServer:
         self._reception = reception
         self._delivering = delivering
         self._reader = reader
+        self.operations = operations
         self._check_password = check_password
         self._count_violation = count_violation
         self._sessions: dict[SmppTransport, PartnerBinds | None] = {}
@@ -185,6 +188,8 @@ class SmppServer:
                 request = event.pdu
                 if isinstance(request, p.SubmitSm) and binds is not None:
                     self._submit(wire, binds.partner, request)
+                elif binds is not None and request.command_id in self.operations.commands:
+                    self.operations.handle(wire, binds.partner, request, self._read)
                 else:
                     wire.respond(request, p.refusal(request.command_id, request.sequence_number, Status.ESME_RINVCMDID))
             elif isinstance(event, e.ResponseReceived):
@@ -252,7 +257,7 @@ class SmppServer:
 
     def _submit(self, wire: SmppTransport, partner: Partner, request: p.SubmitSm) -> None:
         try:
-            submission = self._read(partner, request)
+            submission = self._read(wire, partner, request)
         except Refused as refused:
             wire.respond(request, p.SubmitSmResp(0, answers.status_of(refused)))
             return
@@ -266,8 +271,10 @@ class SmppServer:
 
         self._reception.submit(submission, done)
 
-    def _read(self, partner: Partner, request: p.SubmitSm) -> Submission:
-        answers.check(request, self._world.clock.now_us())
+    def _read(self, wire: SmppTransport, partner: Partner, request: p.SubmitSm) -> Submission:
+        answers.check(request, wire.session.peer_interface_version)
+        now_us = self._world.clock.now_us()
+        schedule_at = answers.schedule_at(request.schedule_delivery_time, now_us)
         try:
             source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr)
         except AddressError as error:
@@ -289,7 +296,10 @@ class SmppServer:
             request.protocol_id,
             request.priority_flag,
             request.registered_delivery,
-            answers.validity_us(request, self._world.clock.now_us()),
+            answers.validity_us(request.validity_period, now_us, schedule_at),
+            schedule_at=schedule_at,
+            user_reference=answers.user_reference(request),
+            replaces=request.replace_if_present_flag == 1,
         )
 
     # -- what we hand them ------------------------------------------------------------------------------------------------

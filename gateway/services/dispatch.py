@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -68,6 +69,8 @@ class Dispatch:
         self._flying: dict[tuple[str, str], Flight] = {}
         self._ended: dict[tuple[str, str], None] = {}
         self._resends: dict[int, int] = {}
+        self._withheld: set[int] = set()
+        self._stale: set[int] = set()
         rows = Outcome()
         self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account).accept_many, rank=0)
         self._claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
@@ -233,13 +236,49 @@ class Dispatch:
         now_us, now_s = self._world.clock.now_us(), self._world.clock.monotonic()
         for flight, retry_at in page:
             lane.cursor = max(lane.cursor, flight.segment_id)
+            if flight.message.id in self._withheld or flight.message.id in self._stale:
+                continue
             if retry_at is not None and retry_at > now_us:
                 heapq.heappush(lane.retries, (now_s + (retry_at - now_us) / 1e6, flight.segment_id, flight))
             else:
                 lane.waiting.append(flight)
         if len(page) < PAGE and lane.spills == spills:
             lane.is_spilled = False
+        if not any(each.is_loading for each in self.lanes.values()):
+            self._stale.clear()
         self.pump(lane)
+
+    # -- withholding ----------------------------------------------------------------------------------------------------
+
+    def withhold(self, message_id: int) -> bool:
+        """Take a message's waiting segments out of memory and keep loads from bringing them back; False if any is on its way."""
+        for lane in self.lanes.values():
+            if any(flight.message.id == message_id for flight in (*lane.claimed, *lane.returned)):
+                return False
+        self._withheld.add(message_id)
+        for lane in self.lanes.values():
+            lane.waiting = deque(flight for flight in lane.waiting if flight.message.id != message_id)
+            lane.retries = [entry for entry in lane.retries if entry[2].message.id != message_id]
+            heapq.heapify(lane.retries)
+        return True
+
+    def restored(self, message_id: int, flights: list[Flight] | None) -> None:
+        """The end of withholding: these wait again; None when it was cancelled."""
+        self._withheld.discard(message_id)
+        if any(lane.is_loading for lane in self.lanes.values()):
+            self._stale.add(message_id)
+        for flight in flights or ():
+            self.due(flight)
+
+    def due(self, flight: Flight) -> None:
+        """A segment's time has come."""
+        lane = self.lanes.get(flight.link)
+        if lane is None or flight.message.id in self._withheld:
+            return
+        known = {each.segment_id for each in (*lane.waiting, *(entry[2] for entry in lane.retries))}
+        if flight.segment_id not in known:
+            lane.waiting.append(flight)
+            self.pump(lane)
 
     # -- what comes back -----------------------------------------------------------------------------------------------
 

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
+from gateway.domain.message import Message, UnknownOutcome
+from gateway.services import schedule
 from gateway.services.catalogue import Catalogue
 from gateway.services.dispatch import Dispatch
 from gateway.services.parts import ENCODING_NAMES
+from gateway.services.schedule import AHEAD_US_MAX
 from gateway.services.submit import Accepting, Draft, Drafting, Submission
 from gateway.store import partners
 from gateway.store.writer import StoreWriter
@@ -32,6 +35,11 @@ class Accepted(NamedTuple):
 Answer = Accepted | Refused
 
 
+def _no_room(_link: str, _segments: int, _policy: UnknownOutcome) -> bool:
+    """For drafts of messages that wait already."""
+    return False
+
+
 def _uncounted(_front: int, _reason: str) -> None:
     """For those who count no refusals."""
 
@@ -49,6 +57,7 @@ class Reception:
         backlog_max: int,
         accepted: Callable[[int, int], None],
         refused: Callable[[int, str], None] = _uncounted,
+        ahead_us_max: int = AHEAD_US_MAX,
     ) -> None:
         self._world = world
         self._writer = writer
@@ -59,10 +68,15 @@ class Reception:
         self._backlog_max = backlog_max
         self._accepted = accepted
         self._refused = refused
+        self._ahead_us_max = ahead_us_max
+        self.replacing: Callable[[Submission, Callable[[Answer], None]], None] | None = None  # set by services.recall
         self.queued = 0  # set by the sweep from the table; a bound, not an exact count
 
     def submit(self, submission: Submission, done: Callable[[Answer], None]) -> None:
         """Accept one; `done` is called once it is on disk, or refused."""
+        if submission.replaces and self.replacing is not None:
+            self.replacing(submission, done)
+            return
         try:
             draft = self._draft(submission)
         except Refused as refused:
@@ -171,6 +185,15 @@ class Reception:
         if refused is not None:
             raise refused
 
+    def redraft(self, submission: Submission, message: Message) -> Draft:
+        """Decide anew what a message that still waits consists of; its id, its times and its charge stay its own. Raises Refused."""
+        clock = self._world.clock
+        return self._drafting.draft(submission, message.id, clock.now_us(), clock.monotonic(), link="", reserve=_no_room)
+
+    def check_schedule(self, at: int) -> None:
+        """Raise Refused (`bad_schedule`) for a time too far ahead."""
+        schedule.check(at, self._world.clock.now_us(), self._ahead_us_max)
+
     def draft(self, submission: Submission) -> Draft:
         """Decide a submission without writing it; raises Refused."""
         return self._draft(submission)
@@ -202,6 +225,8 @@ class Reception:
         if self.queued >= self._backlog_max:
             raise Refused("backlog_full", "too many messages are waiting; try again later", kind=Kind.THROTTLED)
         dispatch, clock = self._dispatch, self._world.clock
+        if submission.schedule_at is not None:
+            submission = schedule.settled(submission, clock.now_us(), self._ahead_us_max)
         link = dispatch.choose_link()
         if not link:
             raise Refused("no_link", "no link is configured, so nothing can be sent")
@@ -216,7 +241,8 @@ class Reception:
                 self._refused(draft.message.front, refused.reason)
                 return refused
             return error if isinstance(error, Refused) else StoreUnavailable("the message could not be stored; the outcome is unknown")
-        self._dispatch.committed(draft)
+        if draft.schedule_at is None:
+            self._dispatch.committed(draft)
         self._accepted(draft.message.front, len(draft.bodies))
         return _accepted_of(draft)
 

@@ -17,10 +17,12 @@ from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
 from gateway.domain.failure import Refused
 from gateway.domain.fairness import queue_of
-from gateway.domain.message import Flight, Message, State, UnknownOutcome
+from gateway.domain.message import Flight, Front, Message, State, UnknownOutcome
+from gateway.domain.target import target_of
 from gateway.services.catalogue import Catalogue, Service
 from gateway.services.parts import Parting
-from gateway.store import messages
+from gateway.store import messages, options
+from gateway.store.options import Option
 from gateway.store.schema import opt_out
 
 
@@ -67,11 +69,13 @@ class Draft(NamedTuple):
     accepted_s: float  # monotonic
     queue: int = 0  # domain.fairness.queue_of: whose turn it takes
     schedule_at: int | None = None
+    option: Option | None = None  # what few messages have
 
     def flights(self) -> list[Flight]:
         """The segments as they go to the link."""
         message, event = self.message, self.event
         attempts = 1 if self.is_claimed else 0
+        tlvs = b"" if self.option is None else self.option.tlvs or b""
         return [
             Flight(
                 message.id + number,
@@ -82,6 +86,7 @@ class Draft(NamedTuple):
                 wallet=event.wallet,
                 held_minor=event.amount_minor,
                 accepted_s=self.accepted_s,
+                tlvs=tlvs,
             )
             for number, body in enumerate(self.bodies, 1)
         ]
@@ -134,12 +139,13 @@ class Drafting:
             len(bodies),
             submission.reference,
             now_us,
-            now_us + validity_us,
+            (submission.schedule_at or now_us) + validity_us,
         )
         event = _event(message, service, sender.wallet, link)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
-        return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at)
+        option = _option(message_id, submission, None if is_claimed else data_coding)
+        return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at, option)
 
     def _service(self, name: str) -> Service:
         catalogue = self._catalogue
@@ -148,6 +154,16 @@ class Drafting:
             known = ", ".join(catalogue.services)
             raise Refused("unknown_service", f"there is no service {name!r}; known are: {known}", field="service")
         return service
+
+
+def _option(message_id: int, submission: Submission, data_coding: int | None) -> Option | None:
+    """The row of what few messages have, None for the others; `data_coding` of the parts, where they may still be replaced."""
+    schedule_at, user_reference, tlvs = submission.schedule_at, submission.user_reference, submission.tlvs
+    is_other = data_coding is not None and submission.text is None and submission.data_coding != data_coding
+    given = submission.data_coding if is_other else None
+    if schedule_at is None and user_reference is None and not tlvs and given is None:
+        return None
+    return Option(message_id, schedule_at, user_reference, tlvs or None, given)
 
 
 def _event(message: Message, service: Service, wallet: int | None, link: str) -> BillableEvent:
@@ -204,12 +220,16 @@ def _insert(conn: Connection, drafts: Sequence[Draft]) -> None:
     rows = []
     for draft in drafts:
         message, is_claimed = draft.message, draft.is_claimed
+        # Only an ESME looks for a message by its addresses, and only among those that wait.
+        is_sought = not is_claimed and message.front == Front.SMPP
+        target = target_of(message.service, message.source, message.destination) if is_sought else None
         state = int(State.SUBMITTING if is_claimed else State.ACCEPTED)
         for number, body in enumerate(draft.bodies, 1):
             attempts, claimed_at = (1, message.accepted_at) if is_claimed else (0, None)
             queue, due_at = draft.queue, draft.schedule_at
-            rows.append((message.id + number, state, draft.link, body, attempts, message.expires_at, claimed_at, queue, None, due_at))
+            rows.append((message.id + number, state, draft.link, body, attempts, message.expires_at, claimed_at, queue, target, due_at))
     messages.insert(conn, [draft.message for draft in drafts], rows)
+    options.insert(conn, [draft.option for draft in drafts if draft.option is not None])
 
 
 _OPT_OUTS = select(opt_out.c.msisdn, opt_out.c.short_code).where(opt_out.c.msisdn.in_(bindparam("msisdns", expanding=True)))

@@ -73,6 +73,8 @@ class Sweep:
         grace_us = int(self._limits.receipt_grace_s * 1e6)
         for flight in await self._reader.read(messages.overdue, now_us, grace_us, PAGE):
             self._dispatch.end(flight, State.EXPIRED, "validity period over")
+        for flight in await self._reader.read(messages.due, now_us, PAGE):
+            self._dispatch.due(flight)
         await self._release_partials(now_us)
         queued, parked = await self._reader.read(_counts)
         self._counted(queued, parked)

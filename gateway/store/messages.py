@@ -192,6 +192,18 @@ def overdue(conn: Connection, before: int, grace_us: int, limit: int) -> list[Fl
     return [_flight(row) for row in conn.execute(_OVERDUE, {"ids": ids[:limit]})] if ids else []
 
 
+def of_message(conn: Connection, message_id: int) -> list[Flight]:
+    """The segments of a message, whatever their states, in order."""
+    in_message = segment.c.id.between(message_id + 1, message_id + SEGMENTS_MAX)
+    return [_flight(row) for row in conn.execute(_FLIGHTS.where(in_message).order_by(segment.c.id))]
+
+
+def due(conn: Connection, before: int, limit: int) -> list[Flight]:
+    """For reading: queued segments whose time has come."""
+    is_due = text("segment.retry_at IS NOT NULL"), segment.c.retry_at <= before
+    return [_flight(row) for row in conn.execute(_FLIGHTS.where(_IS_QUEUED, *is_due).order_by(segment.c.retry_at).limit(limit))]
+
+
 def count_queued(conn: Connection) -> int:
     """For reading: segments waiting for a link."""
     return int(conn.exec_driver_sql("SELECT count(*) FROM segment WHERE state = 0").scalar_one())

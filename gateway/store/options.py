@@ -20,6 +20,7 @@ class Option(NamedTuple):
     schedule_at: int | None  # UTC µs
     user_reference: int | None
     tlvs: bytes | None  # as they stand in a PDU
+    data_coding: int | None = None  # as the sender gave it, where its parts have another
 
 
 _INSERT = bulk.insert_into(message_option, *Option._fields)

@@ -88,6 +88,7 @@ message_option = Table(
     Column("schedule_at", BigInteger, comment="not sent before"),
     Column("user_reference", Integer, comment="user_message_reference of the submission, given back in receipts"),
     Column("tlvs", LargeBinary, comment="vendor TLVs to pass on, as they stand in a PDU"),
+    Column("data_coding", SmallInteger, comment="as the sender gave it, where its parts have another"),
     comment="only of messages that have any of these",
 )
 

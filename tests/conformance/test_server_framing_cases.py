@@ -178,7 +178,14 @@ async def quick_door(house: House, **limits: float) -> SmppServer:
     config = config._replace(host=HOST, port=0, limits=config.limits._replace(**limits))  # type: ignore[arg-type]
     gateway = house.gateway
     door = SmppServer(
-        config, house.world, gateway.reception, gateway.delivering, gateway.reader, is_password, count_violation=lambda _: None
+        config,
+        house.world,
+        gateway.reception,
+        gateway.delivering,
+        gateway.reader,
+        is_password,
+        operations=gateway.operations,
+        count_violation=lambda _: None,
     )
     await door.start()
     return door

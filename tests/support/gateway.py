@@ -33,6 +33,7 @@ from tests.support.wire import HOST, Wire
 PARTNER, PASSWORD = "acme", "pass1"
 PARTNER_CODE, CHAT_CODE = "10661800", "10661700"
 CREDIT = 100_000
+CREDITS = {"poor": 5, "some": 25}
 LOOK_S = 0.005
 # Partners that are there from the start, with what is special about them.
 PARTNERS: dict[str, dict[str, Any]] = {
@@ -41,6 +42,7 @@ PARTNERS: dict[str, dict[str, Any]] = {
     "closed": {"is_enabled": False},
     "webonly": {"smpp_password_hash": None},
     "poor": {},
+    "some": {},
 }
 
 
@@ -152,7 +154,7 @@ def _furnish(conn: Connection, ids: IdMaker) -> None:
     book.ensure_house(conn, "CNY", new_id=next_id, now_us=1)
     for name, special in PARTNERS.items():
         wallet = book.open_account(conn, next_id(), f"partner:{name}", "CNY", True, 1)
-        book.top_up(conn, wallet, 5 if name == "poor" else CREDIT, name, next_id(), 1)
+        book.top_up(conn, wallet, CREDITS.get(name, CREDIT), name, next_id(), 1)
         # A cheap check of passwords goes with this: the "hash" is the password itself.
         partner = {"smpp_password_hash": PASSWORD, "api_key_hash": None, "is_enabled": True, **special}
         add(conn, Partner(id=next_id(), name=name, wallet=wallet, **partner), 1)

@@ -50,6 +50,7 @@ def _messages() -> None:
         sa.Column("schedule_at", sa.BigInteger(), comment="not sent before"),
         sa.Column("user_reference", sa.Integer(), comment="user_message_reference of the submission, given back in receipts"),
         sa.Column("tlvs", sa.LargeBinary(), comment="vendor TLVs to pass on, as they stand in a PDU"),
+        sa.Column("data_coding", sa.SmallInteger(), comment="as the sender gave it, where its parts have another"),
         comment="only of messages that have any of these",
     )
 
