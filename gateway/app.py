@@ -23,6 +23,7 @@ from gateway.links.smpp_client import SmppLink
 from gateway.links.smpp_server import PasswordCheck, SmppServer
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
+from gateway.services.accounts import Accounts
 from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
 from gateway.services.deliver import Delivering
@@ -32,7 +33,7 @@ from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
 from gateway.services.sweep import Sweep
 from gateway.settings import Settings
-from gateway.store import outbox, partners
+from gateway.store import outbox
 from gateway.store.engine import migrate, open_reading, open_writing
 from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
@@ -69,7 +70,6 @@ class Gateway:
         self._web: WebListener | None = None
         self._writer: StoreWriter | None = None
         self._is_wired = False
-        self._partner_ids: dict[str, int] = {}
         self.is_ready = False
         self.links: list[SmppLink] = []
 
@@ -100,7 +100,7 @@ class Gateway:
         self.catalogue = wiring.catalogue_of(settings, house.revenue)
         self._wire()
         self._is_wired = True
-        await self._read_partners()
+        await self.accounts.refresh()
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
@@ -116,7 +116,17 @@ class Gateway:
         settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
-        self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self.tally.sent)
+        self.accounts = accounts = Accounts(world, reader)
+        self.dispatch = Dispatch(
+            world,
+            writer,
+            reader,
+            self.catalogue,
+            limits=limits,
+            noticed=self._noticed,
+            sent=self.tally.sent,
+            metered=accounts.metered,
+        )
         self.reception = Reception(
             world,
             writer,
@@ -125,8 +135,10 @@ class Gateway:
             backlog_max=settings.backlog.messages_max,
             accepted=self.tally.accepted,
             refused=self.tally.refused,
+            admissions=accounts.admissions,
+            metered=accounts.metered,
         )
-        self.receiving = Receiving(self.catalogue, self._partner_ids)
+        self.receiving = Receiving(self.catalogue, accounts.ids)
         carrier = CarrierSide(
             world,
             writer,
@@ -266,15 +278,11 @@ class Gateway:
     def _scrape(self) -> bytes:
         return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)
 
-    async def _read_partners(self) -> None:
-        known = await self.reader.read(partners.all_partners)
-        self._partner_ids.update({partner.name: partner.id for partner in known})
-
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(5.0)
             with contextlib.suppress(StoreUnavailable):
-                await self._read_partners()
+                await self.accounts.refresh()
 
     def _spawn(self, work: Any, name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from gateway.domain import verdict
@@ -56,6 +56,7 @@ class Dispatch:
         limits: Limits,
         noticed: Callable[[Notice], None],
         sent: Callable[[Flight, float], None],
+        metered: Collection[int] = (),
     ) -> None:
         self._world = world
         self._writer = writer
@@ -69,7 +70,7 @@ class Dispatch:
         self._ended: dict[tuple[str, str], None] = {}
         self._resends: dict[int, int] = {}
         rows = Outcome()
-        self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account).accept_many, rank=0)
+        self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account, metered).accept_many, rank=0)
         self._claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
         self._submit: Bulk[Submitted, Notice | None] = Bulk(rows.submit_many, rank=2, is_kept=True)
         self._retry: Bulk[Retry, None] = Bulk(outcome.retry_many, rank=2, is_kept=True)
