@@ -18,9 +18,11 @@ from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import StoreUnavailable
 from gateway.domain.pacing import Pace
+from gateway.links.smpp_bind_check import BindCheck, PasswordCheck
 from gateway.links.smpp_carrier import CarrierSide
 from gateway.links.smpp_client import SmppLink
-from gateway.links.smpp_server import PasswordCheck, SmppServer
+from gateway.links.smpp_outbind import Outbinds
+from gateway.links.smpp_server import SmppServer
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
 from gateway.services.accounts import Accounts
@@ -28,6 +30,7 @@ from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
+from gateway.services.keeping import Keeping
 from gateway.services.outcome import CONNECTOR, Notice
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
@@ -39,7 +42,7 @@ from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, status
+from gateway.web import chat, control, control_partners, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
@@ -104,6 +107,7 @@ class Gateway:
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
+        self._spawn(self.outbinds.run(), "outbind")
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
@@ -166,10 +170,21 @@ class Gateway:
             world,
             self.reception,
             self.delivering,
-            reader,
-            self._check_password,
+            BindCheck(
+                world,
+                reader,
+                accounts,
+                self._check_password,
+                wiring.check_limits(settings),
+                refused=self.tally.bind_refused,
+                locked_out=self.tally.locked_out,
+            ),
             count_violation=self.tally.violated,
+            vendor_tlvs=wiring.vendor_tlvs(settings),
         )
+        accounts.changed = self.smpp_server.account_changed
+        self.keeping = Keeping(world, writer, reader, accounts, self.delivering, expired=self.tally.expired, held=self.tally.held)
+        self.outbinds = Outbinds(world, reader, accounts, self.smpp_server, settings.smpp_server.system_id)
 
     async def _open_doors(self) -> None:
         settings = self.settings
@@ -203,7 +218,10 @@ class Gateway:
         async def tell(_where: dict[str, str], _asked: dict[str, Any]) -> Any:
             return self.status()
 
-        return [control.Order("GET", "/status", tell)]
+        return [
+            control.Order("GET", "/status", tell),
+            *control_partners.orders(self.accounts, self.smpp_server, self.reader, self.world.clock),
+        ]
 
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
@@ -283,6 +301,7 @@ class Gateway:
             await asyncio.sleep(5.0)
             with contextlib.suppress(StoreUnavailable):
                 await self.accounts.refresh()
+                await self.keeping.sweep()
 
     def _spawn(self, work: Any, name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -157,7 +157,7 @@ def _text(name: str, value: Any, limits: Mapping[str, Any]) -> str:
         if value not in choices:
             raise Refused("bad_policy", f"must be one of {', '.join(choices)}", field=name)
         return value
-    pattern = limits.get("pattern")
+    pattern: re.Pattern[str] | None = limits.get("pattern")
     if pattern is None:
         return str(_network(name, value))
     if name == "certificate_sha256":

@@ -68,6 +68,11 @@ class Reception:
         self._admissions = admissions  # of partners that have limits, by id
         self.queued = 0  # set by the sweep from the table; a bound, not an exact count
 
+    @property
+    def fullness(self) -> float:
+        """How much of the backlog is in use, 0 to 1 and a little over."""
+        return self.queued / self._backlog_max
+
     def submit(self, submission: Submission, done: Callable[[Answer], None]) -> None:
         """Accept one; `done` is called once it is on disk, or refused."""
         try:
