@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
-from gateway.settings_smpp import DistributionList, Link, SmppServer
+from gateway.settings_smpp import DistributionList, Link, SmppServer, SmppTlv
 
 STORE_URL = re.compile(r"^(sqlite://.*|postgresql(\+psycopg)?://.+)$")
 
@@ -156,6 +156,7 @@ class Settings(Section):
     store: Store = Field(default=Store(), description=Store.__doc__)
     web: Web = Field(default=Web(), description=Web.__doc__)
     smpp_server: SmppServer = Field(default=SmppServer(), description=SmppServer.__doc__)
+    smpp_tlvs: tuple[SmppTlv, ...] = Field(default=(), description=SmppTlv.__doc__)
     links: tuple[Link, ...] = Field(default=(), description=Link.__doc__)
     distribution_lists: tuple[DistributionList, ...] = Field(default=(), description=DistributionList.__doc__)
     services: tuple[Service, ...] = Field(default=(), description=Service.__doc__)

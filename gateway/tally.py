@@ -85,6 +85,22 @@ class Tally:
         """A peer broke the protocol."""
         self.metrics.smpp_violations[side] += 1
 
+    def bind_refused(self, reason: str) -> None:
+        """A partner may not bind."""
+        self.metrics.binds_refused[reason] += 1
+
+    def locked_out(self) -> None:
+        """Somebody has to wait after wrong binds."""
+        self.metrics.bind_lockouts += 1
+
+    def expired(self, partner: str, rows: int) -> None:
+        """What was held for a partner is given up."""
+        self.metrics.outbox_expired[partner] += rows
+
+    def held(self, counts: dict[str, int]) -> None:
+        """What is held, by partner."""
+        self.metrics.outbox_held = counts
+
     def requested(self, route: str, http_status: int, seconds: float) -> None:
         """An HTTP request was answered."""
         self.metrics.http_requests[route, str(http_status)] += 1
@@ -95,6 +111,7 @@ class Tally:
         metrics = self.metrics
         metrics.writer_failed = int(not is_healthy)
         metrics.sessions = server.bound_counts()
+        metrics.sessions_open = server.sessions
         violations = 0
         for link in links:
             metrics.link_up[link.name] = sum(bind.is_bound for bind in link.binds)

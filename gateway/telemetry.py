@@ -194,6 +194,11 @@ class Metrics:
         self.window_in_use: dict[str, int] = {}  # link
         self.submit_responses: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, status
         self.sessions: dict[str, int] = {}  # partner
+        self.binds_refused: defaultdict[str, int] = defaultdict(int)  # reason
+        self.bind_lockouts = 0
+        self.sessions_open = 0
+        self.outbox_held: dict[str, int] = {}  # partner
+        self.outbox_expired: defaultdict[str, int] = defaultdict(int)  # partner
         self.smpp_violations: defaultdict[str, int] = defaultdict(int)  # side
         self.queue_depth: dict[str, int] = {}  # queue
         self.backlog = 0
@@ -232,6 +237,11 @@ SERIES = (
     Series("window_in_use", "gauge", "Requests that the carrier has not answered yet", ("link",)),
     Series("submit_responses", "counter", "Answers of carriers to submit_sm", ("link", "status")),
     Series("sessions", "gauge", "Sessions that partners have bound", ("partner",)),
+    Series("sessions_open", "gauge", "Connections to the SMPP door, bound or not"),
+    Series("binds_refused", "counter", "Binds of partners that were refused", ("reason",)),
+    Series("bind_lockouts", "counter", "Times somebody has to wait after wrong binds"),
+    Series("outbox_held", "gauge", "Messages and receipts that wait for a partner", ("partner",)),
+    Series("outbox_expired", "counter", "Messages and receipts given up because their partner stayed away", ("partner",)),
     Series("smpp_violations", "counter", "Times a peer broke the protocol", ("side",)),
     Series("queue_depth", "gauge", "Rows waiting in a queue", ("queue",)),
     Series("backlog", "gauge", "Messages waiting to be sent"),

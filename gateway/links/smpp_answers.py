@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from gateway.domain.address import NAME_SEPTETS_MAX
+from gateway.domain.address import NAME_SEPTETS_MAX, Address
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.ids import made_at_us
 from gateway.domain.message import Front, Message, State
@@ -38,6 +38,9 @@ _NETWORK_ERROR = re.compile(r"[0-9]{3,4}")
 # GSM service types of section 5.2.11: they say which bearer is meant, not which service of ours.
 _BEARERS = frozenset({"", "CMT", "CPT", "VMN", "VMA", "WAP", "USSD"})
 
+# ms_availability_status, section 5.3.2.30
+_AVAILABLE, _UNAVAILABLE = 0, 2
+
 _STATUS_OF_REASON = {
     "unknown_service": Status.ESME_RINVSERTYP,
     "too_long": Status.ESME_RINVMSGLEN,
@@ -51,6 +54,18 @@ _STATUS_OF_REASON = {
     "no_link": Status.ESME_RSYSERR,
     "bad_schedule": Status.ESME_RINVSCHED,
     "bad_validity": Status.ESME_RINVEXPIRY,
+    "barred": Status.ESME_RSYSERR,
+    "throttled": Status.ESME_RTHROTTLED,
+    "day_quota": Status.ESME_RMSGQFUL,
+    "sender_not_allowed": Status.ESME_RINVSRCADR,
+    "destination_not_allowed": Status.ESME_RINVDSTADR,
+    "service_not_allowed": Status.ESME_RINVSERTYP,
+    "priority_not_allowed": Status.ESME_RINVPRTFLG,
+}
+# What SMPP 5.0 can say more exactly, section 4.7.6.
+_STATUS_5_0 = {
+    "service_not_allowed": Status.ESME_RSERTYPUNAUTH,
+    "destination_not_allowed": Status.ESME_RPROHIBITED,
 }
 
 
@@ -62,10 +77,12 @@ class StatusRefused(Refused):
         self.status = status
 
 
-def status_of(refused: Refused) -> int:
+def status_of(refused: Refused, peer_version: int = VERSION_3_4) -> int:
     """The command_status that says this refusal."""
     if isinstance(refused, StatusRefused):
         return refused.status
+    if peer_version >= VERSION_5_0 and refused.reason in _STATUS_5_0:
+        return int(_STATUS_5_0[refused.reason])
     fallback = Status.ESME_RSYSERR if refused.kind is Kind.TEMPORARY else Status.ESME_RSUBMITFAIL
     return int(_STATUS_OF_REASON.get(refused.reason, fallback))
 
@@ -282,3 +299,16 @@ def _date(at_us: int) -> str:
 @lru_cache(maxsize=256)
 def _minute(minutes: int) -> str:
     return datetime.fromtimestamp(minutes * 60, UTC).strftime("%y%m%d%H%M")
+
+
+def alert(source: Address, esme: str, *, is_available: bool) -> p.AlertNotification:
+    """alert_notification, section 4.12.1: a handset, and the address that was told it could not be reached."""
+    return p.AlertNotification(
+        source_addr_ton=source.ton,
+        source_addr_npi=source.npi,
+        source_addr=source.digits_or_name,
+        esme_addr_ton=int(Ton.UNKNOWN),
+        esme_addr_npi=int(Npi.ISDN),
+        esme_addr=esme,
+        tlvs={int(Tag.MS_AVAILABILITY_STATUS): bytes((_AVAILABLE if is_available else _UNAVAILABLE,))},
+    )

@@ -81,7 +81,7 @@ def answer(request: p.SubmitMulti, outcome: Outcome, group_id: int, version: int
     refused = [(address, answer) for address, answer in outcome if isinstance(answer, Refused)]
     accepted = [answer for _, answer in outcome if isinstance(answer, Accepted)]
     if not accepted:
-        return p.SubmitMultiResp(request.sequence_number, answers.status_of(refused[0][1]))
+        return p.SubmitMultiResp(request.sequence_number, answers.status_of(refused[0][1], version))
     message_id = accepted[0].message_id if len(outcome) == 1 else group_id
-    unsuccessful = tuple(p.UnsuccessSme(*address, answers.status_of(why)) for address, why in refused[:UNSUCCESSFUL_MAX])
+    unsuccessful = tuple(p.UnsuccessSme(*address, answers.status_of(why, version)) for address, why in refused[:UNSUCCESSFUL_MAX])
     return p.SubmitMultiResp(request.sequence_number, 0, answers.written_id(message_id, version), unsuccessful)

@@ -24,8 +24,8 @@ from gateway.smpp.consts import EsmClass, Status
 from gateway.store.partners import Partner
 from gateway.world import World
 
-# Reads a submit_sm of a partner on its connection; raises Refused.
-Read = Callable[[SmppTransport, Partner, p.SubmitSm], Submission]
+# Reads a submit_sm of the partner on its connection; raises Refused.
+Read = Callable[[p.SubmitSm], Submission]
 
 
 class Limits(NamedTuple):
@@ -78,7 +78,7 @@ class Operations:
         try:
             self.commands[request.command_id](asked)
         except Refused as refused:
-            asked.refuse(answers.status_of(refused))
+            asked.refuse(answers.status_of(refused, asked.version))
 
     def noticed(self, notice: Notice) -> None:
         """A message came to its end: somebody may be waiting for that."""
@@ -92,7 +92,7 @@ class Operations:
             try:
                 asked.respond(await work(asked))
             except Refused as refused:
-                asked.refuse(statuses.get(refused.reason, answers.status_of(refused)))
+                asked.refuse(statuses.get(refused.reason, answers.status_of(refused, asked.version)))
 
         task = asyncio.get_running_loop().create_task(answer(), name="operation of a partner")
         self._tasks.add(task)
@@ -128,7 +128,7 @@ class Operations:
         gathering = multi.Gathering(addresses, lambda outcome: asked.respond(multi.answer(request, outcome, group_id, asked.version)))
         for place, address in enumerate(addresses):
             try:
-                submission = asked.read(asked.wire, asked.partner, multi.submit_to(request, address))
+                submission = asked.read(multi.submit_to(request, address))
             except Refused as refused:
                 gathering.answered(place, refused)
                 continue
@@ -138,14 +138,14 @@ class Operations:
 
     def _data(self, asked: _Asked) -> None:
         request: p.DataSm = asked.pdu
-        submission = asked.read(asked.wire, asked.partner, requests.submit_of(request))
+        submission = asked.read(requests.submit_of(request))
         lifetime_us = requests.lifetime_us(request)
         if lifetime_us is not None:
             submission = submission._replace(validity_us=lifetime_us)
 
         def done(answer: Answer) -> None:
             if not isinstance(answer, Accepted):
-                asked.refuse(answers.status_of(answer))
+                asked.refuse(answers.status_of(answer, asked.version))
             elif request.esm_class & EsmClass.MODE_MASK == EsmClass.FORWARD:
                 self._answer_when_delivered(asked, answer)
             else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from gateway.domain import verdict
@@ -57,6 +57,7 @@ class Dispatch:
         limits: Limits,
         noticed: Callable[[Notice], None],
         sent: Callable[[Flight, float], None],
+        metered: Collection[int] = (),
     ) -> None:
         self._world = world
         self._writer = writer
@@ -72,7 +73,7 @@ class Dispatch:
         self._withheld: set[int] = set()
         self._stale: set[int] = set()
         rows = Outcome()
-        self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account).accept_many, rank=0)
+        self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account, metered).accept_many, rank=0)
         self._claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
         self._submit: Bulk[Submitted, Notice | None] = Bulk(rows.submit_many, rank=2, is_kept=True)
         self._retry: Bulk[Retry, None] = Bulk(outcome.retry_many, rank=2, is_kept=True)

@@ -7,7 +7,8 @@ the moment the commit is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
@@ -15,13 +16,14 @@ from sqlalchemy import Connection, bindparam, select
 from billing import book
 from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
+from gateway.domain.admission import day_of
 from gateway.domain.failure import Refused
 from gateway.domain.fairness import queue_of
 from gateway.domain.message import Flight, Front, Message, State, UnknownOutcome
 from gateway.domain.target import target_of
 from gateway.services.catalogue import Catalogue, Service
 from gateway.services.parts import Parting
-from gateway.store import messages, options
+from gateway.store import messages, options, usage
 from gateway.store.options import Option
 from gateway.store.schema import opt_out
 
@@ -195,8 +197,9 @@ def _event(message: Message, service: Service, wallet: int | None, link: str) ->
 class Accepting:
     """The accept operation of the writer."""
 
-    def __init__(self, revenue_account: int) -> None:
+    def __init__(self, revenue_account: int, metered: Collection[int] = ()) -> None:
         self._revenue = revenue_account
+        self._metered = metered  # partners whose messages are counted by day
 
     def accept_many(self, conn: Connection, drafts: Sequence[Draft]) -> list[Refused | None]:
         """Write the drafts that may be sent; None for each that is now on disk, else why not: of that one nothing was written."""
@@ -212,8 +215,16 @@ class Accepting:
         for place, is_held in zip(open_places, held, strict=True):
             if not is_held:
                 answers[place] = Refused("no_credit", "the credit does not cover this message; nothing was sent or charged", field="")
-        _insert(conn, [draft for draft, answer in zip(drafts, answers, strict=True) if answer is None])
+        accepted = [draft for draft, answer in zip(drafts, answers, strict=True) if answer is None]
+        _insert(conn, accepted)
+        if self._metered:
+            self._count(conn, accepted)
         return answers
+
+    def _count(self, conn: Connection, accepted: Sequence[Draft]) -> None:
+        metered = self._metered
+        messages = [draft.message for draft in accepted if draft.message.partner_id in metered]
+        usage.add(conn, Counter((each.partner_id, day_of(each.accepted_at)) for each in messages if each.partner_id is not None))
 
 
 def _insert(conn: Connection, drafts: Sequence[Draft]) -> None:

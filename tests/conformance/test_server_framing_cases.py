@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.links import smpp_transport
 from gateway.links.smpp_server import SmppServer
 from gateway.wiring import server_config
-from tests.support.gateway import House, is_password, opened_gateway
+from tests.support.gateway import House, opened_gateway
 from tests.support.wire import (
     BIND_TRX,
     DELIVER_SM,
@@ -182,8 +183,7 @@ async def quick_door(house: House, **limits: float) -> SmppServer:
         house.world,
         gateway.reception,
         gateway.delivering,
-        gateway.reader,
-        is_password,
+        gateway.smpp_server.check_bind,
         operations=gateway.operations,
         count_violation=lambda _: None,
     )
@@ -419,8 +419,9 @@ async def test_a_flood_of_enquiries_is_answered(pair):
     assert [answer.sequence for answer in answers] == list(range(1, 2_001))
 
 
-async def test_a_peer_that_never_reads_is_dropped_and_costs_bounded_memory(pair):
-    """P6: what it would have to read is bounded, then it is reset."""
+async def test_a_peer_that_never_reads_is_dropped_and_costs_bounded_memory(pair, monkeypatch):
+    """P6: what it would have to read is bounded: then nothing is read from it, and soon it is reset."""
+    monkeypatch.setattr(smpp_transport, "STALLED_S", 0.3)
     before = resident_kib()
     wire = await pair.house.bound()
     wire.stop_reading()
