@@ -19,7 +19,6 @@ from tests.support.wire import (
     ENQUIRE_LINK,
     HOST,
     NACK,
-    QUERY_SM,
     RESPONSE,
     SUBMIT_SM,
     Frame,
@@ -387,14 +386,6 @@ async def test_of_a_parameter_sent_twice_the_first_wins(pair):
 
     assert answer.status == 0
     assert [segment.body for segment in await pair.house.segments()] == [b"first"]
-
-
-async def test_a_request_we_do_not_serve_is_refused_in_its_own_response(pair):
-    """H03: query_sm and its like come later."""
-    body = cstring("123") + b"\0\1" + cstring("1069")
-
-    assert (await pair.wire.ask(QUERY_SM, body)).head[:2] == (QUERY_SM | RESPONSE, 0x03)
-    assert await pair.wire.is_alive()
 
 
 async def test_garbage_ends_only_its_own_session(pair):
