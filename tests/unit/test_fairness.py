@@ -106,7 +106,9 @@ def test_nothing_is_lost_or_reordered_and_no_head_waits_longer_than_a_round(step
             expected.setdefault(key, []).append(number)
             passed.setdefault(key, {})
         elif waiting.count:
-            assert waiting.head() == (taken := waiting.take())
+            head = waiting.head()
+            taken = waiting.take()
+            assert head == taken
             assert expected[taken[0]].pop(0) == taken[1]
             assert is_urgent(taken[0]) or not any(is_urgent(each) and expected[each] for each in expected)
             for each, others in passed.items():
