@@ -159,9 +159,11 @@ class Gateway:
             delivered=self.tally.delivered,
         )
         for each in settings.links:
-            link = SmppLink(wiring.link_config(each), world, carrier)
+            config = wiring.link_config(each)
+            link = SmppLink(config, world, carrier)
             self.links.append(link)
-            self.dispatch.add_link(link, Pace(each.rate_per_s, world.clock.monotonic()))
+            pace = Pace(each.rate_per_s, world.clock.monotonic())
+            self.dispatch.add_link(link, pace, errors=config.errors, reroute_after_s=config.reroute_after_s)
         self.sweep = Sweep(
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
@@ -276,6 +278,7 @@ class Gateway:
                     "binds": sum(bind.is_bound for bind in link.binds),
                     "window_free": link.window_free,
                     "waiting": self.dispatch.lanes[link.name].depth,
+                    "pace": self.dispatch.state(link.name).pace(),
                     "reason": next((bind.last_failure for bind in link.binds if bind.last_failure), ""),
                 }
                 for link in self.links

@@ -83,7 +83,14 @@ def _chapter(key: str, field: FieldInfo) -> Iterator[str]:
 def _kind(field: FieldInfo) -> str:
     if choices := _choices(field):
         return " ".join(f'`"{choice}"`' for choice in choices)
-    names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
+    names: dict[Any, str] = {
+        str: "text",
+        int: "integer",
+        float: "number",
+        bool: "true or false",
+        SecretStr: "secret text",
+        dict[str, str]: "table",
+    }
     return names[field.annotation] + _limits_in_brackets(field)
 
 
@@ -105,7 +112,9 @@ def _limits_in_brackets(field: FieldInfo) -> str:
 
 
 def toml_value(value: object) -> str:
-    """A scalar as TOML writes it."""
+    """A scalar, or a table of scalars within a line, as TOML writes it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml_value(key)} = {toml_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, bool):

@@ -6,6 +6,7 @@ from billing.tariff import ChargeBy, FlatTariff, Price
 from gateway.domain.conversation import Plan
 from gateway.domain.lockout import LockoutLimits
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.verdict import ErrorTable
 from gateway.links.smpp_bind_check import CheckLimits
 from gateway.links.smpp_client import LinkConfig
 from gateway.links.smpp_operations import Limits as OperationLimits
@@ -75,6 +76,8 @@ def link_config(link: Link) -> LinkConfig:
         link.source_npi,
         link.destination_ton,
         link.destination_npi,
+        errors=ErrorTable.parse(link.errors),
+        reroute_after_s=link.reroute_after_s,
     )
 
 

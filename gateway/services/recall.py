@@ -55,6 +55,7 @@ class Rewritten(NamedTuple):
 
     refused: Refused | None
     flights: list[Flight]
+    due_at: int | None
 
 
 class Recall:
@@ -147,11 +148,11 @@ class Recall:
             if not self._dispatch.withhold(message_id):
                 raise self._too_late("replace")
             try:
-                refused, flights = await self._writer.run(_rewrite, rewriting_, now_us)
+                refused, flights, due_at = await self._writer.run(_rewrite, rewriting_)
             except BaseException:
                 self._give_back(message_id)
                 raise
-            self._dispatch.restored(message_id, flights)
+            self._dispatch.restored(message_id, flights, due_at)
             if refused is not None:
                 self._counted("replace", refused.reason)
                 raise refused
@@ -168,11 +169,11 @@ class Recall:
         while not self._writer.is_healthy:  # noqa: ASYNC110 - only while the store is away
             await asyncio.sleep(RELOAD_S)
         try:
-            flights = await self._reader.read(_waiting, message_id, self._world.clock.now_us())
+            flights, due_at = await self._reader.read(_waiting, message_id)
         except StoreUnavailable:
             self._give_back(message_id)
         else:
-            self._dispatch.restored(message_id, flights)
+            self._dispatch.restored(message_id, flights, due_at)
 
     @asynccontextmanager
     async def _alone(self, message_id: int) -> AsyncIterator[None]:
@@ -277,7 +278,7 @@ def _take_back(conn: Connection, wanted: Sequence[tuple[int, int]], why: str, no
     return [notice for notice in outcome.end_many(conn, ended) if notice is not None]
 
 
-def _rewrite(conn: Connection, new: Rewriting, now_us: int) -> Rewritten:
+def _rewrite(conn: Connection, new: Rewriting) -> Rewritten:
     """Write what a waiting message becomes, and hold what it costs now."""
     message_id = new.message.id
     standing = rows.find(conn, message_id)
@@ -288,11 +289,12 @@ def _rewrite(conn: Connection, new: Rewriting, now_us: int) -> Rewritten:
         refused = Refused("no_credit", "the credit does not cover the new text; the message waits as it was", kind=Kind.PERMANENT)
     else:
         rows.rewrite(conn, new.message, new.bodies, new.retry_at, new.option)
-    return Rewritten(refused, _waiting(conn, message_id, now_us))
+    return Rewritten(refused, *_waiting(conn, message_id))
 
 
-def _waiting(conn: Connection, message_id: int, now_us: int) -> list[Flight]:
-    """The parts of a message that are to be queued in memory now."""
+def _waiting(conn: Connection, message_id: int) -> tuple[list[Flight], int | None]:
+    """The parts of a message that are queued, and when they are due where that is set."""
     standing = rows.find(conn, message_id)
-    due = {part.id for part in standing.parts if part.state == State.ACCEPTED and (part.retry_at or 0) <= now_us} if standing else set()
-    return [flight for flight in messages.of_message(conn, message_id) if flight.segment_id in due]
+    due = {part.id: part.retry_at for part in standing.parts if part.state == State.ACCEPTED} if standing is not None else {}
+    flights = [flight for flight in messages.of_message(conn, message_id) if flight.segment_id in due]
+    return flights, max((at for at in due.values() if at is not None), default=None)

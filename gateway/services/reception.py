@@ -299,8 +299,7 @@ class Reception:
                 self._refused(draft.message.front, refused.reason)
                 return refused
             return error if isinstance(error, Refused) else StoreUnavailable("the message could not be stored; the outcome is unknown")
-        if draft.schedule_at is None:
-            self._dispatch.committed(draft)
+        self._dispatch.committed(draft)
         self._accepted(draft.message.front, len(draft.bodies))
         return _accepted_of(draft)
 

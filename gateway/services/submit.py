@@ -89,6 +89,7 @@ class Draft(NamedTuple):
                 held_minor=event.amount_minor,
                 accepted_s=self.accepted_s,
                 tlvs=tlvs,
+                queue=self.queue,
             )
             for number, body in enumerate(self.bodies, 1)
         ]
