@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, select, text
 from billing import bulk
 from billing.schema import charge
 from gateway.domain.message import FINAL, MESSAGE_MASK, SEGMENTS_MAX, Flight, Message, State
+from gateway.store import options
 from gateway.store.schema import attempt, message, segment
 
 _INSERT_MESSAGE = bulk.insert_into(message, *Message._fields)
@@ -201,7 +202,9 @@ def overdue(conn: Connection, before: int, grace_us: int, limit: int) -> list[Fl
 def of_message(conn: Connection, message_id: int) -> list[Flight]:
     """The segments of a message, whatever their states, in order."""
     in_message = segment.c.id.between(message_id + 1, message_id + SEGMENTS_MAX)
-    return [flight_of(row) for row in conn.execute(FLIGHTS.where(in_message).order_by(segment.c.id))]
+    flights = [flight_of(row) for row in conn.execute(FLIGHTS.where(in_message).order_by(segment.c.id))]
+    options.dress(conn, flights)
+    return flights
 
 
 def flight_of(row: Row[Any]) -> Flight:

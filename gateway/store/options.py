@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from billing import bulk
+from gateway.domain.message import Flight
 from gateway.store.schema import message_option
 
 _KEYS_A_QUERY = 500
@@ -30,6 +31,16 @@ def insert(conn: Connection, rows: Sequence[Option]) -> None:
     """Write the options of new messages."""
     if rows:
         bulk.execute(conn, _INSERT, rows)
+
+
+def dress(conn: Connection, flights: Sequence[Flight]) -> None:
+    """For reading: give segments that were read from their rows the vendor TLVs of their messages."""
+    if flights:
+        found = load(conn, sorted({flight.message.id for flight in flights}))
+        for flight in flights if found else ():
+            option = found.get(flight.message.id)
+            if option is not None and option.tlvs:
+                flight.tlvs = bytes(option.tlvs)
 
 
 def load(conn: Connection, message_ids: Sequence[int]) -> dict[int, Option]:
