@@ -64,7 +64,7 @@ def test_whatever_else_is_refused_with_a_text(keys):
     if set(keys) <= {key.name for key in KEYS}:
         assert set(keys) == set() or parse(to_json(parse(written))) == parse(written)
     else:
-        with pytest.raises(Refused, match="") as refused:
+        with pytest.raises(Refused, match=r".") as refused:
             parse(written)
         assert refused.value.reason == "bad_policy"
         assert refused.value.text
