@@ -22,7 +22,7 @@ def authority(tmp_path_factory) -> Authority:
 
 @pytest.fixture(scope="module")
 def partner(authority) -> Pair:
-    return authority.sign("acme.example")
+    return authority.sign("acme-esme")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ async def test_plain_octets_at_the_tls_door_harm_nobody(house, authority):
 
 
 async def test_without_a_certificate_of_the_authority_nobody_reaches_the_door(mutual, authority, partner, tmp_path):
-    stranger = Authority(tmp_path / "strangers").sign("acme.example")
+    stranger = Authority(tmp_path / "strangers").sign("acme-esme")
 
     for own in (None, stranger):
         with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
@@ -92,9 +92,9 @@ async def test_without_a_certificate_of_the_authority_nobody_reaches_the_door(mu
 
 
 async def test_a_partner_can_be_bound_to_its_certificate_by_name(mutual, authority, partner):
-    await set_policy(mutual, certificate_subject="acme.example")
+    await set_policy(mutual, certificate_subject="acme-esme")
 
-    assert await status_of(await wire_to(mutual, authority, authority.sign("other.example"))) == 0x0D
+    assert await status_of(await wire_to(mutual, authority, authority.sign("other-esme"))) == 0x0D
     assert await status_of(await mutual.wire()) == 0x0D
     assert await status_of(await wire_to(mutual, authority, partner)) == 0
 
@@ -103,5 +103,5 @@ async def test_a_partner_can_be_bound_to_its_certificate_by_fingerprint(mutual, 
     octets = ssl.PEM_cert_to_DER_cert(partner.certificate.read_text())
     await set_policy(mutual, certificate_sha256=hashlib.sha256(octets).hexdigest())
 
-    assert await status_of(await wire_to(mutual, authority, authority.sign("acme.example"))) == 0x0D
+    assert await status_of(await wire_to(mutual, authority, authority.sign("acme-esme"))) == 0x0D
     assert await status_of(await wire_to(mutual, authority, partner)) == 0
