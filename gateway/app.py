@@ -208,6 +208,8 @@ class Gateway:
             limits=limits,
             observe=self.tally.requested,
             add_pages=self._pages(),
+            learn=self.accounts.learn,
+            vendor_tlvs=wiring.vendor_tlvs(settings),
         )
         self._web = await serve(self.world, app, settings.web.host, settings.web.port, limits)
 

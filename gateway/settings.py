@@ -170,6 +170,7 @@ class Settings(Section):
 
 # What `bellhop init` writes where it differs from the defaults: it runs as it is beside `bellhop sim smsc`.
 SAMPLE = Settings(
+    smpp_tlvs=(SmppTlv(name="dlt_entity_id", tag=0x1400, length_max=30), SmppTlv(name="dlt_template_id", tag=0x1401, length_max=30)),
     links=(Link(name="sim", port=2776, system_id="bellhop", password=SecretStr("secret8"), window=100),),
     services=(
         Service(name="chat", price=10, unknown_outcome="resend"),

@@ -50,7 +50,7 @@ class SmppServer(Section):
 
 
 class SmppTlv(Section):
-    """An optional parameter of a vendor or regulator that is passed on, and has a name in the API."""
+    """An optional parameter of a vendor or regulator: taken from submissions, passed on to carriers, and named in the API."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = Field(
         description="Its name in the API, such as dlt_entity_id"
@@ -58,9 +58,6 @@ class SmppTlv(Section):
     tag: int = Field(ge=0x1400, le=0x3FFF, description="Its tag; SMPP leaves 0x1400 to 0x3FFF (5120 to 16383) to vendors")
     type: Literal["text", "integer", "octets"] = Field("text", description="What its value is; octets are hexadecimal digits in the API")
     length_max: int = Field(64, ge=1, le=1_024, description="Most octets of its value, without a text's NUL; of an integer: 1, 2 or 4")
-    direction: Literal["submit", "deliver", "both"] = Field(
-        "submit", description='Whether it goes from senders to carriers ("submit"), with messages from phones to partners, or both ways'
-    )
 
     @model_validator(mode="after")
     def _integer_has_a_size(self) -> SmppTlv:

@@ -110,7 +110,7 @@ def check_limits(settings: Settings) -> CheckLimits:
 
 def vendor_tlvs(settings: Settings) -> VendorTlvs:
     """The optional parameters that have a name here."""
-    return VendorTlvs(VendorTlv(each.name, each.tag, each.type, each.length_max, each.direction) for each in settings.smpp_tlvs)
+    return VendorTlvs(VendorTlv(each.name, each.tag, each.type, each.length_max) for each in settings.smpp_tlvs)
 
 
 def operation_limits(settings: Settings) -> OperationLimits:

@@ -6,7 +6,6 @@ One `Admission` stands for all of a partner's sessions and HTTP requests.
 from __future__ import annotations
 
 from gateway.domain.failure import Kind, Refused
-from gateway.domain.pacing import Pace
 from gateway.domain.policy import DAY_S, DEFAULT, PartnerPolicy
 
 US = 1_000_000
@@ -50,6 +49,29 @@ class Patterns:
         return self.is_any or text in self._exact or text.startswith(self._beginnings)
 
 
+class Rate:
+    """A token bucket that holds one second's worth: so many may come at once, as people read "per second"."""
+
+    __slots__ = ("_at_s", "_most", "_rate", "_tokens")
+
+    def __init__(self, rate_per_s: float, now_s: float) -> None:
+        assert rate_per_s > 0
+        self._rate = rate_per_s
+        self._most = max(1.0, rate_per_s)
+        self._tokens = self._most
+        self._at_s = now_s
+
+    def delay(self, now_s: float) -> float:
+        """Seconds until one may come; 0: now."""
+        self._tokens = min(self._most, self._tokens + (now_s - self._at_s) * self._rate)
+        self._at_s = now_s
+        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self._rate
+
+    def take(self) -> None:
+        """One came; more than may come leave a debt that time pays."""
+        self._tokens -= 1.0
+
+
 class Admission:
     """A partner's limits on messages, with what it has used of them."""
 
@@ -60,7 +82,7 @@ class Admission:
         self._destinations = Patterns(policy.destinations, is_prefix=True)
         self._denied = Patterns(policy.destinations_denied, is_prefix=True)
         self._services = frozenset(policy.services)
-        self._pace = Pace(policy.rate_per_s, now_s) if policy.rate_per_s else None
+        self._rate = Rate(policy.rate_per_s, now_s) if policy.rate_per_s else None
         self._is_paid: bool | None = None  # of a batch that is under way: whether it may be taken
         self._day = 0
         self._used = 0
@@ -73,7 +95,7 @@ class Admission:
 
     def begin_batch(self, now_s: float) -> None:
         """Many messages come as one request: if one may come now all may, and their rate is paid for afterwards."""
-        self._is_paid = self._pace is None or self._pace.available(now_s) >= 1
+        self._is_paid = self._rate is None or not self._rate.delay(now_s)
 
     def end_batch(self) -> None:
         """The batch is over."""
@@ -102,13 +124,13 @@ class Admission:
             if self._used >= limit:
                 until_s = (day + 1) * DAY_S - now_us // US
                 raise Refused("day_quota", f"your {limit} messages of today are used up", kind=Kind.THROTTLED, retry_after_s=until_s)
-        pace = self._pace
-        if pace is not None:
-            is_paid = pace.available(now_s) >= 1 if self._is_paid is None else self._is_paid
-            if not is_paid:
+        rate = self._rate
+        if rate is not None:
+            delay_s = rate.delay(now_s)
+            if delay_s if self._is_paid is None else not self._is_paid:
                 text = f"you send faster than {self.policy.rate_per_s:g} messages a second"
-                raise Refused("throttled", text, kind=Kind.THROTTLED, retry_after_s=pace.delay(now_s))
-            pace.take(1)
+                raise Refused("throttled", text, kind=Kind.THROTTLED, retry_after_s=delay_s)
+            rate.take()
         self._used += 1
 
     def give_back(self, taken_us: int) -> None:

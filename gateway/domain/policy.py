@@ -160,11 +160,10 @@ def _text(name: str, value: Any, limits: Mapping[str, Any]) -> str:
     pattern: re.Pattern[str] | None = limits.get("pattern")
     if pattern is None:
         return str(_network(name, value))
-    if name == "certificate_sha256":
-        value = value.replace(":", "").lower()
-    if value and pattern.fullmatch(value) is None:
-        raise Refused("bad_policy", f"{value[:40]!r} is not what belongs here", field=name)
-    return value
+    text = value.replace(":", "").lower() if name == "certificate_sha256" else str(value)
+    if text and pattern.fullmatch(text) is None:
+        raise Refused("bad_policy", f"{text[:40]!r} is not what belongs here", field=name)
+    return text
 
 
 def _network(name: str, value: str) -> Network:

@@ -135,7 +135,7 @@ class SmppTransport(asyncio.Protocol):
                 # The peer reads nothing; what it owes us is counted unknown when the connection is gone.
                 transport.abort()
                 return
-        if self.session.close_expected:
+        if self.session.close_expected and not transport.is_closing():  # closing TLS twice breaks it
             transport.close()
             if transport.get_write_buffer_size() and self._stalled_at is None:
                 # It closes when all is written; a peer that reads nothing must not hold it open.

@@ -13,7 +13,6 @@ from gateway.smpp.tlv import Tlvs, read, write
 
 TAG_MIN, TAG_MAX = 0x1400, 0x3FFF
 TEXT, INTEGER, OCTETS = "text", "integer", "octets"
-SUBMIT, DELIVER, BOTH = "submit", "deliver", "both"
 INTEGER_OCTETS = (1, 2, 4)
 
 
@@ -24,7 +23,6 @@ class VendorTlv(NamedTuple):
     tag: int
     kind: str
     length_max: int
-    direction: str = SUBMIT
 
     def octets_of(self, value: Any) -> bytes:
         """A value as JSON has it; octets are hexadecimal digits there. Raises ValueError with what is wrong."""
@@ -65,23 +63,20 @@ class VendorTlvs:
 
     def __init__(self, known: Iterable[VendorTlv]) -> None:
         self.by_name: Final = {each.name: each for each in known}
-        self._submit = {each.tag: each for each in self.by_name.values() if each.direction != DELIVER}
-        self._deliver = {each.tag: each for each in self.by_name.values() if each.direction != SUBMIT}
+        self._by_tag = {each.tag: each for each in self.by_name.values()}
 
     def taken(self, tlvs: Tlvs) -> bytes:
         """Those of a submission that are passed on, as they stand in a PDU; what is unknown or misshapen is left out."""
-        return _write(tlvs, self._submit) if self._submit else b""
-
-    def passed_back(self, tlvs: Tlvs) -> bytes:
-        """The same of a deliver_sm."""
-        return _write(tlvs, self._deliver) if self._deliver else b""
+        known = self._by_tag
+        found = {tag: raw for tag, raw in tlvs.items() if tag in known and known[tag].is_fit(raw)}
+        return write(found) if found else b""
 
     def of_names(self, values: Mapping[str, Any]) -> bytes:
         """Those a client names, as they stand in a PDU; raises NamedWrongly."""
         raw: dict[int, bytes] = {}
         for name, value in values.items():
             known = self.by_name.get(name)
-            if known is None or known.direction == DELIVER:
+            if known is None:
                 raise NamedWrongly(name, f"is not known here; known are: {', '.join(self.by_name) or 'none'}")
             try:
                 raw[known.tag] = known.octets_of(value)
@@ -102,11 +97,6 @@ class NamedWrongly(LocalProtocolError):
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
-
-
-def _write(tlvs: Tlvs, known: Mapping[int, VendorTlv]) -> bytes:
-    found = {tag: raw for tag, raw in tlvs.items() if tag in known and known[tag].is_fit(raw)}
-    return write(found) if found else b""
 
 
 NO_VENDOR_TLVS: Final = VendorTlvs(())

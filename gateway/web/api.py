@@ -24,6 +24,7 @@ from gateway.services.parts import ENCODING_NAMES
 from gateway.services.ports import Reader
 from gateway.services.reception import Accepted, Answer, Reception, answer_fields
 from gateway.services.submit import Submission
+from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
 from gateway.store import trace, wallets
 from gateway.store.trace import Trace
 from gateway.web import problem
@@ -52,12 +53,12 @@ class NothingAccepted(Exception):
 class Api:
     """The handlers."""
 
-    def __init__(self, reception: Reception, reader: Reader, keys: Keys, limits: Limits) -> None:
+    def __init__(self, reception: Reception, reader: Reader, keys: Keys, limits: Limits, vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS) -> None:
         self._reception = reception
         self._reader = reader
         self._keys = keys
         self._limits = limits
-        self._intake = Intake(reception.catalogue, batch_messages_max=limits.batch_messages_max)
+        self._intake = Intake(reception.catalogue, batch_messages_max=limits.batch_messages_max, vendor_tlvs=vendor_tlvs)
 
     async def post(self, request: web.Request) -> web.Response:
         """Accept one message, or up to a thousand in one commit."""

@@ -17,10 +17,12 @@ from gateway.domain.address import Address, AddressError
 from gateway.domain.failure import Refused
 from gateway.services.catalogue import Catalogue
 from gateway.services.submit import Submission
+from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, NamedWrongly, VendorTlvs
 from gateway.web.keys import Caller
 
 TEXT_CHARS_MAX = 40_000  # more than 255 parts can carry
 SENDER_CHARS_MAX = 21
+TLVS_MAX = 16
 BATCH = "messages"
 _SENDERS_KEPT_MAX = 10_000
 _NAME_CHARS_MAX = 40
@@ -57,6 +59,7 @@ FIELDS = (
     Field("reference", str, 1, 64, "Your own reference, kept with the message"),
     Field("validity_s", int, 1, 5_443_200, "Seconds in which delivery is tried; the service's own limit holds beside it"),
     Field("priority", int, 0, 3, "SMPP priority_flag"),
+    Field("tlvs", dict, 0, TLVS_MAX, "Vendor TLVs by their names in the configuration; octets are hexadecimal digits"),
 )
 _BY_NAME = {field.name: field for field in FIELDS}
 
@@ -64,9 +67,10 @@ _BY_NAME = {field.name: field for field in FIELDS}
 class Intake:
     """Turns JSON into submissions; everything wrong is a Refused that names the field."""
 
-    def __init__(self, catalogue: Catalogue, *, batch_messages_max: int) -> None:
+    def __init__(self, catalogue: Catalogue, *, batch_messages_max: int, vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS) -> None:
         self._catalogue = catalogue
         self._batch_messages_max = batch_messages_max
+        self._vendor_tlvs = vendor_tlvs
         self._senders: dict[tuple[str, str], Address] = {}
 
     def batch_of(self, document: Any) -> list[Any] | None:
@@ -98,7 +102,7 @@ class Intake:
             field = _BY_NAME.get(name)
             if field is None:
                 raise _unknown(name, tuple(_BY_NAME))
-            if value.__class__ is not field.type or not field.least <= (len(value) if field.type is str else value) <= field.most:
+            if value.__class__ is not field.type or not field.least <= (value if field.type is int else len(value)) <= field.most:
                 message[name] = _mended(field, value)
             if field.type is str and "\0" in value:
                 raise Refused("bad_field", "holds U+0000, which no phone can be sent", field=name)
@@ -115,7 +119,14 @@ class Intake:
             priority=get("priority", 0),
             validity_us=None if validity_s is None else validity_s * 1_000_000,
             reference=get("reference"),
+            tlvs=self._tlvs(message["tlvs"]) if "tlvs" in message else b"",
         )
+
+    def _tlvs(self, named: dict[str, Any]) -> bytes:
+        try:
+            return self._vendor_tlvs.of_names(named)
+        except NamedWrongly as error:
+            raise Refused("bad_field", error.reason, field=f"tlvs.{_shown(error.name)}") from None
 
     def _sender(self, typed: str, partner: str) -> Address:
         key = (typed, partner)
@@ -176,13 +187,17 @@ def _mended(field: Field, value: Any) -> int:
     raise _misfit(field, value)
 
 
+_KINDS: dict[type[Any], str] = {str: "a string", int: "an integer", dict: "an object"}
+
+
 def _misfit(field: Field, value: Any) -> Refused:
     if value.__class__ is not field.type:
-        kind = "a string" if field.type is str else "an integer"
-        return Refused("bad_field", f"must be {kind}, not {_json_type(value)}", field=field.name)
+        return Refused("bad_field", f"must be {_KINDS[field.type]}, not {_json_type(value)}", field=field.name)
     if field.name == "text" and value:
         return Refused("too_long", f"the text has {len(value)} characters, at most {field.most} are looked at", field="text")
     bounds = f"{field.least} to {field.most}"
+    if field.type is dict:
+        return Refused("bad_field", f"has more than {field.most} members", field=field.name)
     return Refused("bad_field", f"must have {bounds} characters" if field.type is str else f"must be {bounds}", field=field.name)
 
 

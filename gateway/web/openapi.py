@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from billing.event import ChargeState
 from gateway.domain.message import STATE_NAMES
 from gateway.services.parts import ENCODING_NAMES
+from gateway.smpp.vendor_tlv import INTEGER, NO_VENDOR_TLVS, OCTETS, VendorTlv, VendorTlvs
 from gateway.web import intake, problem
 from gateway.web.limits import Limits
 
@@ -183,7 +184,7 @@ OPERATIONS = (
 _TITLES = {status.value: status.phrase for status in {*problem.STATUS_BY_REASON.values(), *problem.STATUS_BY_KIND.values()}}
 
 
-def document(limits: Limits, services: Collection[str]) -> bytes:
+def document(limits: Limits, services: Collection[str], vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS) -> bytes:
     """The whole document as JSON."""
     models: set[type[Answer]] = {
         model for operation in OPERATIONS for answer in operation.answers.values() if not isinstance(answer, str) for model in answer
@@ -201,7 +202,11 @@ def document(limits: Limits, services: Collection[str]) -> bytes:
             "servers": [{"url": "/"}],
             "paths": paths,
             "components": {
-                "schemas": {"Submission": _submission(services), "SubmissionBatch": _batch(limits.batch_messages_max), **schemas["$defs"]},
+                "schemas": {
+                    "Submission": _submission(services, vendor_tlvs),
+                    "SubmissionBatch": _batch(limits.batch_messages_max),
+                    **schemas["$defs"],
+                },
                 "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "Your API key"}},
             },
             "security": [{"key": []}],
@@ -255,8 +260,9 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _submission(services: Collection[str]) -> dict[str, Any]:
+def _submission(services: Collection[str], vendor_tlvs: VendorTlvs) -> dict[str, Any]:
     properties = {field.name: _field(field) for field in intake.FIELDS}
+    properties["tlvs"] = {**properties["tlvs"], "properties": {name: _vendor_tlv(each) for name, each in vendor_tlvs.by_name.items()}}
     properties["service"] = {"type": "string", "enum": list(services), "description": properties["service"]["description"]}
     return {
         "type": "object",
@@ -270,8 +276,18 @@ def _submission(services: Collection[str]) -> dict[str, Any]:
 def _field(field: intake.Field) -> dict[str, Any]:
     if field.type is int:
         return {"type": "integer", "minimum": field.least, "maximum": field.most, "description": field.description}
+    if field.type is dict:
+        return {"type": "object", "maxProperties": field.most, "additionalProperties": False, "description": field.description}
     found = {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
     return {**found, "pattern": f"^({field.pattern})$"}
+
+
+def _vendor_tlv(known: VendorTlv) -> dict[str, Any]:
+    if known.kind == INTEGER:
+        return {"type": "integer", "minimum": 0, "maximum": (1 << 8 * known.length_max) - 1}
+    if known.kind == OCTETS:
+        return {"type": "string", "pattern": f"^([0-9a-fA-F]{{2}}){{1,{known.length_max}}}$"}
+    return {"type": "string", "minLength": 1, "maxLength": known.length_max, "pattern": "^[ -~]*$"}
 
 
 def _batch_items() -> dict[str, Any]:

@@ -11,6 +11,8 @@ from aiohttp import hdrs, web
 from gateway.domain.failure import Refused
 from gateway.services.ports import Reader
 from gateway.services.reception import Reception
+from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
+from gateway.store.partners import Partner
 from gateway.web import problem
 from gateway.web.api import Api
 from gateway.web.keys import Keys
@@ -43,11 +45,16 @@ def make_app(
     limits: Limits,
     observe: Observe | None = None,
     add_pages: Sequence[Callable[[web.Application], None]] = (),
+    learn: Callable[[Partner], object] | None = None,
+    vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS,
 ) -> web.Application:
-    """The application with the API, its description and the health endpoints; each of `add_pages` adds routes of its own."""
-    api = Api(reception, reader, Keys(reader, world.clock), limits)
+    """The application with the API, its description and the health endpoints; each of `add_pages` adds routes of its own.
+
+    `learn` hears of each partner that was just read.
+    """
+    api = Api(reception, reader, Keys(reader, world.clock, learn=learn), limits, vendor_tlvs)
     ops = Ops(checks, metrics)
-    description = document(limits, reception.catalogue.services)
+    description = document(limits, reception.catalogue.services, vendor_tlvs)
 
     async def openapi(_request: web.Request) -> web.Response:
         return web.Response(body=description, content_type="application/json")
