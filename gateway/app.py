@@ -203,6 +203,7 @@ class Gateway:
             self.world,
             self.reception,
             self.reader,
+            self.recall,
             checks=self._checks,
             metrics=self._scrape if settings.metrics.enabled else None,
             limits=limits,

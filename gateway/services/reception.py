@@ -80,6 +80,10 @@ class Reception:
         self._admissions = admissions  # of partners that have limits, by id
         self.queued = 0  # set by the sweep from the table; a bound, not an exact count
 
+    def now_us(self) -> int:
+        """The time that schedules are held against."""
+        return self._world.clock.now_us()
+
     @property
     def fullness(self) -> float:
         """How much of the backlog is in use, 0 to 1 and a little over."""

@@ -31,6 +31,7 @@ STATUS_BY_REASON: dict[str, HTTPStatus] = {
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too_slow": HTTPStatus.REQUEST_TIMEOUT,
     "key_reused": HTTPStatus.CONFLICT,
+    "too_late": HTTPStatus.CONFLICT,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "bad_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "header_too_large": HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
