@@ -23,7 +23,7 @@ from gateway.services.submit import Accepting, Drafting, Sender, Submission
 from gateway.store import consistency, messages
 from gateway.store import recall as rows
 from gateway.store.messages import Ending
-from gateway.store.schema import metadata
+from gateway.store.schema import metadata, segment
 
 WALLET, PARTNER = 11 << 8, 12 << 8
 CREDIT = 200
@@ -76,10 +76,9 @@ class RecallMachine(RuleBasedStateMachine):
             return messages.of_message(conn, message_id)
 
     def waits(self, message_id: int) -> bool:
+        query = select(segment.c.state, segment.c.is_possible_duplicate).where(segment.c.id.between(message_id + 1, message_id + 255))
         with self.engine.begin() as conn:
-            standing = rows.find(conn, message_id)
-        assert standing is not None
-        return standing.is_waiting
+            return all(state == State.ACCEPTED and not is_possible_duplicate for state, is_possible_duplicate in conn.execute(query))
 
     @rule(parts=st.integers(1, 3))
     def submit(self, parts: int) -> None:
