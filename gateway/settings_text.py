@@ -83,7 +83,14 @@ def _chapter(key: str, field: FieldInfo) -> Iterator[str]:
 def _kind(field: FieldInfo) -> str:
     if choices := _choices(field):
         return " ".join(f'`"{choice}"`' for choice in choices)
-    names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text", dict[str, str]: "table"}
+    names: dict[Any, str] = {
+        str: "text",
+        int: "integer",
+        float: "number",
+        bool: "true or false",
+        SecretStr: "secret text",
+        dict[str, str]: "table",
+    }
     return names[field.annotation] + _limits_in_brackets(field)
 
 

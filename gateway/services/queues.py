@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -24,7 +25,8 @@ from gateway.world import World
 
 # How far ahead of its time a segment is read: two rounds of the sweep, so that it leaves when its time comes and not a round later.
 HORIZON_S = 2.0
-TRIED_MAX = 10_000
+
+Result = TypeVar("Result")
 
 
 class Queues:
@@ -42,6 +44,8 @@ class Queues:
         self.claiming: set[int] = set()  # segments whose claim is not on disk yet
         self.tried: dict[int, tuple[str, ...]] = {}  # by segment, links that it was moved away from
         self._withheld: set[int] = set()
+        self._stale: set[int] = set()  # changed while a page was read, which may show them as they were
+        self._reads = 0
         self._due_until = world.clock.now_us()
         self._due_after = (self._due_until, 1 << 62)
         self._release: Bulk[int, None] = Bulk(_release_many, rank=2, is_kept=True)
@@ -87,10 +91,8 @@ class Queues:
         lane.is_looking = True
         try:
             keys = await self._reader.read(queues.keys, name)
-            while len(page := await self._reader.read(queues.due, after, until, PAGE, name)) == PAGE:
-                self._take_due(page)
+            while len(page := await self._read(queues.due, after, until, PAGE, name, take=self._take_due)) == PAGE:
                 after = (page[-1].retry_at, page[-1].flight.segment_id)
-            self._take_due(page)
             for key in keys:
                 lane.spill(key, 1)
             lane.is_unread = False
@@ -101,15 +103,19 @@ class Queues:
     async def _read_pages(self, lane: Lane) -> None:
         wanted = lane.wanted(self._in_memory_max)
         marks = {each.queue: lane.spilled[each.queue].marks for each in wanted}
+
+        def take(found: list[list[Flight]]) -> None:
+            for each, page in zip(wanted, found, strict=True):
+                self._take_page(lane, each, page, marks[each.queue])
+
         try:
-            found = await self._reader.read(queues.pages, lane.link.name, wanted) if wanted else []
+            if wanted:
+                await self._read(queues.pages, lane.link.name, wanted, take=take)
         except StoreUnavailable:
             lane.hungry.update((each.queue, None) for each in wanted)
             raise
         finally:
             lane.is_loading = False
-        for each, page in zip(wanted, found, strict=True):
-            self._take_page(lane, each, page, marks[each.queue])
         if wanted:
             self._pump(lane)
 
@@ -133,18 +139,30 @@ class Queues:
         if self.tried:
             for flight in flights:
                 flight.tried = self.tried.get(flight.segment_id, ())
-        return [flight for flight in flights if flight.message.id not in self._withheld] if self._withheld else flights
+        if not self._withheld and not self._stale:
+            return flights
+        return [flight for flight in flights if flight.message.id not in self._withheld and flight.message.id not in self._stale]
+
+    async def _read(self, fn: Callable[..., Result], *args: Any, take: Callable[[Result], None]) -> Result:
+        """Read, and take what was found while it is known what has changed meanwhile."""
+        self._reads += 1
+        try:
+            found = await self._reader.read(fn, *args)
+            take(found)
+        finally:
+            self._reads -= 1
+            if not self._reads:
+                self._stale.clear()
+        return found
 
     # -- what waits for its time -----------------------------------------------------------------------------------------------
 
     async def read_due(self) -> None:
         """Read what is due within the horizon; call it about once a second."""
         self._due_until = until = max(self._due_until, self._world.clock.now_us() + int(HORIZON_S * 1e6))
-        while len(page := await self._reader.read(queues.due, self._due_after, until, PAGE)) == PAGE:
+        while len(page := await self._read(queues.due, self._due_after, until, PAGE, take=self._take_due)) == PAGE:
             self._due_after = (page[-1].retry_at, page[-1].flight.segment_id)
-            self._take_due(page)
         self._due_after = (until, 1 << 62)
-        self._take_due(page)
 
     def _take_due(self, page: list[Waiting]) -> None:
         """Into memory where it has room, else into their queues in the table."""
@@ -196,6 +214,8 @@ class Queues:
     def restored(self, message_id: int, flights: list[Flight] | None, due_at: int | None = None) -> None:
         """End of withholding: flights to queue again, not before `due_at`; None when nothing of the message is left to send."""
         self._withheld.discard(message_id)
+        if self._reads:
+            self._stale.add(message_id)
         lane = self._lanes.get(flights[0].link) if flights else None
         if lane is None or not flights:
             return
