@@ -1,8 +1,9 @@
 """How fast a link may send: a token bucket per PDU, under a ceiling that the carrier's own words move. No clock of its own.
 
-A carrier that throttles lowers the ceiling (multiplicatively) and pauses the link; the ceiling rises again (additively, and faster beyond
-where it was cut) while nothing is refused, and is lifted when it has held. A carrier of SMPP 5 says how full it is before it refuses: congestion_state, 5.0 section
-4.8.4.18: below 80 the ceiling may rise, at 80 to 89 it stays, at 90 to 99 it falls, at 100 the link pauses.
+A carrier that throttles lowers the ceiling (multiplicatively) and pauses the link; the ceiling rises again (additively, and faster
+beyond where it was cut) while nothing is refused, and is lifted when it has held. A carrier of SMPP 5 says how full it is before it
+refuses: congestion_state, 5.0 section 4.8.4.18: below 80 the ceiling may rise, at 80 to 89 it stays, at 90 to 99 it falls, at 100 the
+link pauses.
 """
 
 from __future__ import annotations

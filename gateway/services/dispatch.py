@@ -380,7 +380,7 @@ class Dispatch:
                 kept.extend(parts)
         for flight in kept:
             lane.waiting.put(flight.queue, flight)
-        if not moved:
+        if kept and not moved:
             lane.offered_s = now_s
         if (lane.hungry or lane.is_unread) and not lane.is_loading:
             self._queues.load(lane)

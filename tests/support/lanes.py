@@ -58,6 +58,7 @@ class ScriptedLink:
         self.heard: Callable[[Flight, int], None] = lambda _flight, _status: None
         self._house = house
         self._in_flight = 0
+        self._answers_at = 0.0
 
     @property
     def window_free(self) -> int:
@@ -78,7 +79,9 @@ class ScriptedLink:
         if status == NEVER:
             self.unanswered.append(flight)
         else:
-            asyncio.get_running_loop().call_later(self.rtt_s, self._answer, flight, status)
+            # In its own order, even where many leave at one time.
+            self._answers_at = max(self._answers_at + 1e-6, self._house.now_s + self.rtt_s)
+            asyncio.get_running_loop().call_at(self._answers_at, self._answer, flight, status)
         return True
 
     def go_down(self) -> None:
