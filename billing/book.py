@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from billing import bulk, ledger
-from billing.errors import LedgerBrokenError, ReferenceReusedError, SettlementMismatchError, UnknownAccountError
+from billing.errors import AlreadySettledError, LedgerBrokenError, ReferenceReusedError, SettlementMismatchError, UnknownAccountError
 from billing.event import BillableEvent, ChargeState, Record, Settlement, TransferState
 from billing.schema import account, charge, transfer
 
@@ -64,6 +64,8 @@ _SETTLE_WALLET = bulk.update_of(
     sets="posted_minor = account.posted_minor - v.column2, held_minor = account.held_minor - v.column3",
 )
 
+_HELD_CHARGE = select(charge.c.amount_minor, charge.c.unit_price_minor, charge.c.wallet).where(charge.c.state == _HELD)
+
 
 def hold_many(conn: Connection, events: Sequence[BillableEvent], *, revenue: int, now_us: int) -> list[bool]:
     """Write the charges of accepted events and take their price from what the wallets have free, first come first served.
@@ -95,6 +97,27 @@ def hold_many(conn: Connection, events: Sequence[BillableEvent], *, revenue: int
         if bulk.execute(conn, _HOLD_WALLET, list(taken.items())) != len(taken):
             raise LedgerBrokenError("a wallet lost credit between reading and holding")
     return fits
+
+
+def amend(conn: Connection, charge_id: int, *, parts: int, quantity: int) -> int | None:
+    """Give a charge still held another quantity at the price it was made with; the amount it holds now.
+
+    None: its wallet has not the difference free, and nothing was changed. Raises AlreadySettledError for a charge no longer held.
+    """
+    assert quantity > 0
+    known = conn.execute(_HELD_CHARGE.where(charge.c.id == charge_id)).one_or_none()
+    if known is None:
+        raise AlreadySettledError(charge_id, "settled")
+    amount = known.unit_price_minor * quantity
+    grown = amount - known.amount_minor
+    if grown and known.wallet is not None:
+        if bulk.execute(conn, _HOLD_WALLET, [(known.wallet, grown)]) != 1:
+            return None
+        is_held = (transfer.c.id == charge_id) & (transfer.c.state == _PENDING)
+        if conn.execute(update(transfer).where(is_held).values(amount_minor=amount)).rowcount != 1:
+            raise LedgerBrokenError("a charge was held and its transfer was not")
+    conn.execute(update(charge).where(charge.c.id == charge_id).values(parts=parts, quantity=quantity, amount_minor=amount))
+    return int(amount)
 
 
 def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int) -> list[bool]:

@@ -18,27 +18,33 @@ from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import StoreUnavailable
 from gateway.domain.pacing import Pace
+from gateway.links.smpp_bind_check import BindCheck, PasswordCheck
 from gateway.links.smpp_carrier import CarrierSide
 from gateway.links.smpp_client import SmppLink
-from gateway.links.smpp_server import PasswordCheck, SmppServer
+from gateway.links.smpp_operations import Operations
+from gateway.links.smpp_outbind import Outbinds
+from gateway.links.smpp_server import SmppServer
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
+from gateway.services.accounts import Accounts
 from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
+from gateway.services.keeping import Keeping
 from gateway.services.outcome import CONNECTOR, Notice
+from gateway.services.recall import Recall
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
 from gateway.services.sweep import Sweep
 from gateway.settings import Settings
-from gateway.store import outbox, partners
+from gateway.store import outbox
 from gateway.store.engine import migrate, open_reading, open_writing
 from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, status
+from gateway.web import chat, control, control_partners, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
@@ -69,7 +75,6 @@ class Gateway:
         self._web: WebListener | None = None
         self._writer: StoreWriter | None = None
         self._is_wired = False
-        self._partner_ids: dict[str, int] = {}
         self.is_ready = False
         self.links: list[SmppLink] = []
 
@@ -100,10 +105,11 @@ class Gateway:
         self.catalogue = wiring.catalogue_of(settings, house.revenue)
         self._wire()
         self._is_wired = True
-        await self._read_partners()
+        await self.accounts.refresh()
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
+        self._spawn(self.outbinds.run(), "outbind")
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
@@ -116,7 +122,17 @@ class Gateway:
         settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
-        self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self.tally.sent)
+        self.accounts = accounts = Accounts(world, reader)
+        self.dispatch = Dispatch(
+            world,
+            writer,
+            reader,
+            self.catalogue,
+            limits=limits,
+            noticed=self._noticed,
+            sent=self.tally.sent,
+            metered=accounts.metered,
+        )
         self.reception = Reception(
             world,
             writer,
@@ -125,8 +141,13 @@ class Gateway:
             backlog_max=settings.backlog.messages_max,
             accepted=self.tally.accepted,
             refused=self.tally.refused,
+            ahead_us_max=settings.backlog.schedule_ahead_s * 1_000_000,
+            admissions=accounts.admissions,
+            metered=accounts.metered,
         )
-        self.receiving = Receiving(self.catalogue, self._partner_ids)
+        self.recall = Recall(world, writer, reader, self.dispatch, self.reception, noticed=self._noticed, counted=self.tally.recalled)
+        self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
+        self.receiving = Receiving(self.catalogue, accounts.ids)
         carrier = CarrierSide(
             world,
             writer,
@@ -138,9 +159,11 @@ class Gateway:
             delivered=self.tally.delivered,
         )
         for each in settings.links:
-            link = SmppLink(wiring.link_config(each), world, carrier)
+            config = wiring.link_config(each)
+            link = SmppLink(config, world, carrier)
             self.links.append(link)
-            self.dispatch.add_link(link, Pace(each.rate_per_s, world.clock.monotonic()))
+            pace = Pace(each.rate_per_s, world.clock.monotonic())
+            self.dispatch.add_link(link, pace, errors=config.errors, reroute_after_s=config.reroute_after_s)
         self.sweep = Sweep(
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
@@ -154,10 +177,22 @@ class Gateway:
             world,
             self.reception,
             self.delivering,
-            reader,
-            self._check_password,
+            BindCheck(
+                world,
+                reader,
+                accounts,
+                self._check_password,
+                wiring.check_limits(settings),
+                refused=self.tally.bind_refused,
+                locked_out=self.tally.locked_out,
+            ),
+            operations=self.operations,
             count_violation=self.tally.violated,
+            vendor_tlvs=wiring.vendor_tlvs(settings),
         )
+        accounts.changed = self.smpp_server.account_changed
+        self.keeping = Keeping(world, writer, reader, accounts, self.delivering, expired=self.tally.expired, held=self.tally.held)
+        self.outbinds = Outbinds(world, reader, accounts, self.smpp_server, settings.smpp_server.system_id)
 
     async def _open_doors(self) -> None:
         settings = self.settings
@@ -168,11 +203,14 @@ class Gateway:
             self.world,
             self.reception,
             self.reader,
+            self.recall,
             checks=self._checks,
             metrics=self._scrape if settings.metrics.enabled else None,
             limits=limits,
             observe=self.tally.requested,
             add_pages=self._pages(),
+            learn=self.accounts.learn,
+            vendor_tlvs=wiring.vendor_tlvs(settings),
         )
         self._web = await serve(self.world, app, settings.web.host, settings.web.port, limits)
 
@@ -191,7 +229,10 @@ class Gateway:
         async def tell(_where: dict[str, str], _asked: dict[str, Any]) -> Any:
             return self.status()
 
-        return [control.Order("GET", "/status", tell)]
+        return [
+            control.Order("GET", "/status", tell),
+            *control_partners.orders(self.accounts, self.smpp_server, self.reader, self.world.clock),
+        ]
 
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
@@ -240,6 +281,7 @@ class Gateway:
                     "binds": sum(bind.is_bound for bind in link.binds),
                     "window_free": link.window_free,
                     "waiting": self.dispatch.lanes[link.name].depth,
+                    "pace": self.dispatch.state(link.name).pace(),
                     "reason": next((bind.last_failure for bind in link.binds if bind.last_failure), ""),
                 }
                 for link in self.links
@@ -251,6 +293,7 @@ class Gateway:
 
     def _noticed(self, notice: Notice) -> None:
         self.tally.ended(notice)
+        self.operations.noticed(notice)
         self.delivering.noticed(notice)
 
     def _received(self, received: Received) -> None:
@@ -266,15 +309,12 @@ class Gateway:
     def _scrape(self) -> bytes:
         return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)
 
-    async def _read_partners(self) -> None:
-        known = await self.reader.read(partners.all_partners)
-        self._partner_ids.update({partner.name: partner.id for partner in known})
-
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(5.0)
             with contextlib.suppress(StoreUnavailable):
-                await self._read_partners()
+                await self.accounts.refresh()
+                await self.keeping.sweep()
 
     def _spawn(self, work: Any, name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -52,6 +52,7 @@ COMMANDS = (
     Command("partner", "gateway.cli_partner", "partner", "Add partners that bind over SMPP or call the HTTP API."),
     Command("account", "gateway.cli_account", "account", "Open accounts of the messenger and top them up."),
     Command("send", "gateway.cli_send", "send", "Send one message, or a CSV of them."),
+    Command("cancel", "gateway.cli_recall", "cancel", "Take back a message that waits."),
     Command("trace", "gateway.cli_trace", "trace", "Show the whole life of a message."),
     Command("status", "gateway.cli_trace", "status", "Show links, queues and rates of a running gateway."),
     Command("billing", "gateway.cli_billing", "billing", "Export charge records and check the books."),

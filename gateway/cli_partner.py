@@ -5,25 +5,30 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import typer
 from sqlalchemy import Connection
 
 from billing import book
+from gateway import cli_partner_rules as rules
+from gateway.cli_partner_options import merged, with_policy_options
+from gateway.cli_partner_rules import NAME_CHARS_MAX, check_password, hash_of, told, unknown
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, check_credit, reading, secret_from, top_up, writing
 from gateway.domain import credentials
+from gateway.domain import policy as policies
 from gateway.errors import ConfigError, Refused
 from gateway.store import partner_changes, partners, wallets
 from gateway.store.partners import Partner
 
 # The name is the system_id of a bind too: SMPP 3.4 section 5.2.1 leaves 15 characters.
-NAME_CHARS_MAX = 15
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
 
 partner = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @partner.command()
+@with_policy_options
 def add(
     name: str = typer.Argument(..., metavar="NAME", help="Its name, which is its SMPP system_id too; at most 15 characters."),
     smpp_password: str | None = typer.Option(
@@ -33,28 +38,29 @@ def add(
     credit: int = typer.Option(0, "--credit", metavar="AMOUNT", help="First credit, in minor units."),
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
+    policy: dict[str, Any] = {},  # noqa: B006 - filled in by the decorator, never changed
 ) -> None:
-    """Add a partner with a wallet; its API key is shown once, here.
+    """Add a partner with a wallet; its API key is shown once, here. It has no limits but those named here.
 
     \b
     Examples:
       bellhop partner add acme --smpp-password pass1 --credit 100000 -c shop/bellhop.toml
+      bellhop partner add acme --smpp-password pass1 --rate-per-s 20 --binds-max 2
       bellhop partner add acme --credit 100000 --json
     """
     if _NAME.fullmatch(name) is None:
         raise ConfigError([f"NAME: 1 to {NAME_CHARS_MAX} of letters, digits, '_', '.' and '-', the first a letter or digit"])
     check_credit(credit, "--credit", least=0)
     password = secret_from(smpp_password, smpp_password_file, "--smpp-password")
-    if password is not None and not credentials.is_smpp_password(password):
-        raise ConfigError(
-            [f"--smpp-password: must be 1 to {credentials.SMPP_PASSWORD_OCTETS_MAX} visible ASCII characters, SMPP carries no more"]
-        )
+    wanted = policies.to_json(merged(policies.DEFAULT, policy))
+    check_password(password)
     with writing(config) as opened:
         api_key = _new_api_key(opened)
-        salt = opened.entropy.token_bytes(credentials.SALT_OCTETS)
-        password_hash = None if password is None else credentials.hash_of_password(password, salt)
+        password_hash = None if password is None else hash_of(opened, password)
+        new = Partner(opened.new_id(), name, password_hash, credentials.hash_of_api_key(api_key), 0, True, wanted)
         with opened.engine.begin() as conn:
-            _open(opened, conn, name, password_hash, credentials.hash_of_api_key(api_key), credit)
+            _open(opened, conn, new, credit)
+    told(config)
     if as_json:
         typer.echo(json.dumps({"partner": name, "api_key": api_key}))
         return
@@ -86,7 +92,7 @@ def list_partners(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> 
 
 @partner.command()
 def disable(name: str = typer.Argument(..., metavar="NAME"), config: Path = CONFIG_OPTION) -> None:
-    """Keep a partner out; a running gateway notices within seconds, what it has sent stays.
+    """Keep a partner out; its sessions are unbound within seconds, what it has sent stays.
 
     \b
     Example:
@@ -118,7 +124,8 @@ def key(name: str = typer.Argument(..., metavar="NAME"), as_json: bool = JSON_OP
         api_key = _new_api_key(opened)
         with opened.engine.begin() as conn:
             if not partner_changes.set_api_key_hash(conn, name, credentials.hash_of_api_key(api_key)):
-                raise _unknown(name)
+                raise unknown(name)
+    told(config)
     typer.echo(
         json.dumps({"partner": name, "api_key": api_key}) if as_json else f"partner   {name}\nAPI key   {api_key}   (shown only now)"
     )
@@ -143,20 +150,21 @@ def top_up_partner(
     check_credit(amount, "AMOUNT", least=1)
     with writing(config) as opened, opened.engine.begin() as conn:
         if partners.by_name(conn, name) is None:
-            raise _unknown(name)
+            raise unknown(name)
         done = top_up(opened, conn, f"partner:{name}", amount, reference or f"cli:{opened.new_id()}")
     told = "topped up" if done.is_new else "this reference was topped up before"
     line = f"{name}: {told}; {done.available_minor} {done.currency} free"
     typer.echo(json.dumps({"partner": name, **done._asdict()}) if as_json else line)
 
 
-def _open(opened: Opened, conn: Connection, name: str, password_hash: str | None, key_hash: str, credit_minor: int) -> None:
+def _open(opened: Opened, conn: Connection, new: Partner, credit_minor: int) -> None:
+    name = new.name
     if partners.by_name(conn, name) is not None:
         raise Refused(f'there is a partner "{name}" already')
     now_us, currency = opened.clock.now_us(), opened.currency
     book.ensure_house(conn, currency, new_id=opened.new_id, now_us=now_us)
     wallet = book.open_account(conn, opened.new_id(), f"partner:{name}", currency, True, now_us)
-    partners.add(conn, Partner(opened.new_id(), name, password_hash, key_hash, wallet, True), now_us)
+    partners.add(conn, new._replace(wallet=wallet), now_us)
     if credit_minor:
         book.top_up(conn, wallet, credit_minor, f"partner:{name}:first", opened.new_id(), now_us)
 
@@ -168,9 +176,9 @@ def _new_api_key(opened: Opened) -> str:
 def _set_enabled(config: Path, name: str, is_enabled: bool) -> None:
     with writing(config) as opened, opened.engine.begin() as conn:
         if not partner_changes.set_enabled(conn, name, is_enabled):
-            raise _unknown(name)
+            raise unknown(name)
+    told(config)
     typer.echo(f"{name}: {'enabled' if is_enabled else 'disabled'}")
 
 
-def _unknown(name: str) -> Refused:
-    return Refused(f'there is no partner "{name[:NAME_CHARS_MAX]}"; `bellhop partner list` shows them')
+rules.add_to(partner)

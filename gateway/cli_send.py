@@ -32,6 +32,7 @@ def send(
     csv_file: Path | None = typer.Option(None, "--csv", metavar="FILE", help="A CSV with the columns to,text[,from,service,reference]."),
     source: str = typer.Option("", "--from", metavar="SENDER", help="Short code, number or name it comes from; else the first short code."),
     service: str = typer.Option("", "--service", metavar="NAME", help="What it is sold as; else the first service."),
+    at: str = typer.Option("", "--at", metavar="WHEN", help="Send it then: RFC 3339, such as 2027-01-31T08:00:00Z, or seconds from now."),
     key: str | None = typer.Option(None, "--key", envvar="BELLHOP_API_KEY", help="The partner's API key; best given by BELLHOP_API_KEY."),
     url: str | None = typer.Option(None, "--url", metavar="URL", help="Where the gateway answers; else the configuration's [web]."),
     wait: float = typer.Option(0.0, "--wait", metavar="SECONDS", help="Wait at most this long for a final state."),
@@ -56,17 +57,19 @@ def send(
         if not to or not text:
             raise ConfigError(["give --to and --text, or --csv FILE"])
         named = {"to": to, "text": text, "from": source, "service": service}
-        message = {name: value for name, value in named.items() if value}
+        message: dict[str, Any] = {name: value for name, value in named.items() if value}
+        if at:
+            message |= {"delay_s": int(at)} if at.isascii() and at.isdigit() else {"schedule_at": at}
         code = asyncio.run(_send_one(base_url(url, config), key, message, wait_s=wait, patience_s=patience, as_json=as_json))
     else:
-        if to or text or wait:
-            raise ConfigError(["--csv: does not go together with --to, --text or --wait"])
+        if to or text or wait or at:
+            raise ConfigError(["--csv: does not go together with --to, --text, --wait or --at"])
         orders = Orders(csv_file, source, service, _checked_batch(batch), _checked_label(again))
         code = asyncio.run(_send_csv(base_url(url, config), key, orders, patience_s=patience, as_json=as_json))
     raise typer.Exit(code)
 
 
-async def _send_one(url: str, key: str, message: dict[str, str], *, wait_s: float, patience_s: float, as_json: bool) -> int:
+async def _send_one(url: str, key: str, message: dict[str, Any], *, wait_s: float, patience_s: float, as_json: bool) -> int:
     async with GatewayClient(url, key, patience_s=patience_s, say=_say) as client:
         once = f"one-{RealEntropy().token_bytes(16).hex()}"
         answer = await client.post("/v1/messages", message, once)

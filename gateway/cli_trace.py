@@ -93,7 +93,7 @@ def _fields(life: Trace, moved: list[dict[str, Any]]) -> dict[str, Any]:
     message = life.message
     return {
         "id": str(message.id),
-        "state": STATE_NAMES[life.state],
+        "state": life.state_name,
         "front": Front(message.front).name.lower(),
         "from": _shown(message.source, message.source_ton),
         "to": _shown(message.destination, message.destination_ton),
@@ -101,6 +101,7 @@ def _fields(life: Trace, moved: list[dict[str, Any]]) -> dict[str, Any]:
         "reference": message.reference,
         "segments": message.segments,
         "accepted_at": _time(message.accepted_at),
+        "schedule_at": _time(life.schedule_at),
         "expires_at": _time(message.expires_at),
         "parts": [_part(part, part["id"] - message.id) for part in life.parts],
         "charge": None
@@ -120,7 +121,7 @@ def _fields(life: Trace, moved: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _part(part: dict[str, Any], number: int) -> dict[str, Any]:
-    times = {name: _time(part[name]) for name in ("claimed_at", "submitted_at", "done_at")}
+    times = {name: _time(part[name]) for name in ("retry_at", "claimed_at", "submitted_at", "done_at")}
     return {**part, "id": str(part["id"]), "number": number, "state": STATE_NAMES[State(part["state"])], **times}
 
 

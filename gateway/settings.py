@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
-from gateway.settings_smpp import Link, SmppServer
+from gateway.settings_smpp import DistributionList, Link, SmppServer, SmppTlv
 
 STORE_URL = re.compile(r"^(sqlite://.*|postgresql(\+psycopg)?://.+)$")
 
@@ -128,6 +128,9 @@ class Backlog(Section):
     """How much may wait before new messages are refused."""
 
     messages_max: int = Field(1_000_000, ge=1, description="Most messages waiting to be sent; new ones are refused until there is room")
+    schedule_ahead_s: int = Field(
+        2_592_000, ge=60, le=63_072_000, description="Farthest ahead that a message may be scheduled; what asks for more is refused"
+    )
     in_memory_max: int = Field(
         10_000, ge=100, le=1_000_000, description="Most waiting messages in memory per link; the rest is in the store"
     )
@@ -153,7 +156,9 @@ class Settings(Section):
     store: Store = Field(default=Store(), description=Store.__doc__)
     web: Web = Field(default=Web(), description=Web.__doc__)
     smpp_server: SmppServer = Field(default=SmppServer(), description=SmppServer.__doc__)
+    smpp_tlvs: tuple[SmppTlv, ...] = Field(default=(), description=SmppTlv.__doc__)
     links: tuple[Link, ...] = Field(default=(), description=Link.__doc__)
+    distribution_lists: tuple[DistributionList, ...] = Field(default=(), description=DistributionList.__doc__)
     services: tuple[Service, ...] = Field(default=(), description=Service.__doc__)
     short_codes: tuple[ShortCode, ...] = Field(default=(), description=ShortCode.__doc__)
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)
@@ -165,6 +170,7 @@ class Settings(Section):
 
 # What `bellhop init` writes where it differs from the defaults: it runs as it is beside `bellhop sim smsc`.
 SAMPLE = Settings(
+    smpp_tlvs=(SmppTlv(name="dlt_entity_id", tag=0x1400, length_max=30), SmppTlv(name="dlt_template_id", tag=0x1401, length_max=30)),
     links=(Link(name="sim", port=2776, system_id="bellhop", password=SecretStr("secret8"), window=100),),
     services=(
         Service(name="chat", price=10, unknown_outcome="resend"),

@@ -71,9 +71,12 @@ def line_numbers(text: str) -> dict[KeyPath, int]:
     return places
 
 
+_TLS_FILES = ("tls_certificate_file", "tls_key_file", "tls_client_ca_file")
+
+
 def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """Faults that only show between two keys."""
-    for section, key in (("links", "name"), ("services", "name"), ("short_codes", "number")):
+    for section, key in (("links", "name"), ("services", "name"), ("short_codes", "number"), ("smpp_tlvs", "name"), ("smpp_tlvs", "tag")):
         seen: set[str] = set()
         for index, entry in enumerate(getattr(settings, section)):
             value = getattr(entry, key)
@@ -98,6 +101,11 @@ def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     web, smpp = settings.web, settings.smpp_server
     if smpp.enabled and web.port == smpp.port != 0 and web.host == smpp.host:
         yield ("smpp_server", "port"), f"smpp_server.port: {smpp.port} is web.port too"
+    if smpp.enabled and smpp.tls_certificate_file and smpp.tls_port == smpp.port != 0:
+        yield ("smpp_server", "tls_port"), f"smpp_server.tls_port: {smpp.port} is smpp_server.port too"
+    for key in _TLS_FILES[1:]:
+        if getattr(smpp, key) and not smpp.tls_certificate_file:
+            yield ("smpp_server", key), f"smpp_server.{key}: there is no tls_certificate_file to go with it"
 
 
 def weaknesses(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
@@ -264,9 +272,12 @@ def _with_files_beside(settings: Settings, path: Path) -> Settings:
     elif url.startswith(prefix) and not url.startswith((prefix + "/", prefix + ":memory:")):
         url = prefix + str(folder / url.removeprefix(prefix))
     token_file = str(folder / settings.web.operator_token_file)
+    door = settings.smpp_server
+    tls_files = {key: str(folder / getattr(door, key)) for key in _TLS_FILES if getattr(door, key)}
     return settings.model_copy(
         update={
             "store": settings.store.model_copy(update={"url": url}),
             "web": settings.web.model_copy(update={"operator_token_file": token_file}),
+            "smpp_server": door.model_copy(update=tls_files),
         }
     )

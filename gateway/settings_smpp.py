@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
+from gateway.domain.verdict import ErrorTable
 from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Section, Ton
 
 
@@ -25,7 +26,54 @@ class SmppServer(Section):
         1000, ge=1, le=100_000, description="Most requests of a partner that may wait for an answer; more are throttled"
     )
     frame_bytes_max: int = Field(65_536, ge=1024, le=1_048_576, description="Longest PDU accepted; a longer one closes its session")
-    sessions_max: int = Field(1000, ge=1, le=18_000, description="Most connections at one time")
+    transaction_timeout_s: Seconds = Field(
+        20.0, description="How long the answer to a data_sm in transaction mode waits for the message's end; then it says: accepted"
+    )
+    sessions_max: int = Field(12_000, ge=1, le=65_000, description="Most connections at one time")
+    unbound_per_address_max: int = Field(
+        1_000, ge=1, le=65_000, description="Most connections from one address that have not bound; more are reset as they come"
+    )
+    tls_port: Port = Field(3550, description="Port to listen on for TLS, where there is a certificate; 0 picks a free one")
+    tls_certificate_file: str = Field(
+        "", description="Certificate chain in PEM form (relative to the folder of this file); empty: no TLS for partners"
+    )
+    tls_key_file: str = Field("", description="Its private key in PEM form; empty: it is in the file of the certificate")
+    tls_client_ca_file: str = Field("", description="Authority of the partners' certificates; given, each must show one of it")
+    bind_checks_max: int = Field(2, ge=1, le=64, description="Most passwords that are checked at one time; each takes 20 ms of a core")
+    lockout_failures: int = Field(
+        5, ge=0, le=1_000, description="Wrong binds under one name from one address after which both wait; 0 never locks out"
+    )
+    lockout_address_failures: int = Field(
+        30, ge=1, le=100_000, description="Wrong binds from one address under any names after which all of them wait"
+    )
+    lockout_s_max: Seconds = Field(300.0, description="Longest wait after wrong binds; it begins with 1 s and doubles")
+
+
+class SmppTlv(Section):
+    """An optional parameter of a vendor or regulator: taken from submissions, passed on to carriers, and named in the API."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = Field(
+        description="Its name in the API, such as dlt_entity_id"
+    )
+    tag: int = Field(ge=0x1400, le=0x3FFF, description="Its tag; SMPP leaves 0x1400 to 0x3FFF (5120 to 16383) to vendors")
+    type: Literal["text", "integer", "octets"] = Field("text", description="What its value is; octets are hexadecimal digits in the API")
+    length_max: int = Field(64, ge=1, le=1_024, description="Most octets of its value, without a text's NUL; of an integer: 1, 2 or 4")
+
+    @model_validator(mode="after")
+    def _integer_has_a_size(self) -> SmppTlv:
+        if self.type == "integer" and self.length_max not in (1, 2, 4):
+            raise ValueError("length_max of an integer is 1, 2 or 4")
+        return self
+
+
+class DistributionList(Section):
+    """Phone numbers that a partner's submit_multi reaches under one name."""
+
+    name: str = Field(min_length=1, max_length=20, description="Name of the list, as submit_multi gives it in dl_name")
+    partner: str = Field("", max_length=15, description="The partner whose list it is; empty: every partner may use it")
+    numbers: tuple[Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{6,14}$")], ...] = Field(
+        min_length=1, max_length=10_000, description="International numbers, digits only"
+    )
 
 
 class Link(Section):
@@ -52,7 +100,21 @@ class Link(Section):
     source_npi: Npi = Field(1, description="Numbering plan of our short codes")
     destination_ton: Ton = Field(1, description="Type of number of handsets")
     destination_npi: Npi = Field(1, description="Numbering plan of handsets")
+    errors: dict[str, str] = Field(
+        {},
+        description="What this carrier's command_status means where it differs: codes or ranges to throttle, busy, retry, next_route"
+        ' or final, as {"0x45" = "next_route", "0x400-0x4FF" = "final", "0x08" = "retry 10x 30s"}',
+    )
+    reroute_after_s: SecondsOrOff = Field(
+        0.0, description="A link down for so long offers what waits for it to the other links that its routes name; 0 never does"
+    )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+
+    @field_validator("errors")
+    @classmethod
+    def _reads_as_a_table(cls, errors: dict[str, str]) -> dict[str, str]:
+        ErrorTable.parse(errors)
+        return errors
 
     @field_validator("password")
     @classmethod

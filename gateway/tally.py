@@ -33,7 +33,7 @@ class Tally:
 
     def sent(self, flight: Flight, now_s: float) -> None:
         """A submit_sm left."""
-        if flight.attempts == 1:
+        if flight.attempts == 1 and flight.accepted_s:
             self.metrics.submit_latency.observe(now_s - flight.accepted_s)
         elif flight.is_possible_duplicate:
             self.metrics.possible_duplicates += 1
@@ -45,6 +45,10 @@ class Tally:
     def refused(self, front: int, reason: str) -> None:
         """A submission was not taken."""
         self.metrics.messages_refused[_FRONTS[front], reason] += 1
+
+    def recalled(self, operation: str, outcome: str) -> None:
+        """A sender took a message back, or changed it, or came too late."""
+        self.metrics.messages_recalled[operation, outcome] += 1
 
     def received(self, effect: str, link: str) -> None:
         """Something came from a carrier: an MO or part of one, or a receipt by its effect."""
@@ -81,6 +85,22 @@ class Tally:
         """A peer broke the protocol."""
         self.metrics.smpp_violations[side] += 1
 
+    def bind_refused(self, reason: str) -> None:
+        """A partner may not bind."""
+        self.metrics.binds_refused[reason] += 1
+
+    def locked_out(self) -> None:
+        """Somebody has to wait after wrong binds."""
+        self.metrics.bind_lockouts += 1
+
+    def expired(self, partner: str, rows: int) -> None:
+        """What was held for a partner is given up."""
+        self.metrics.outbox_expired[partner] += rows
+
+    def held(self, counts: dict[str, int]) -> None:
+        """What is held, by partner."""
+        self.metrics.outbox_held = counts
+
     def requested(self, route: str, http_status: int, seconds: float) -> None:
         """An HTTP request was answered."""
         self.metrics.http_requests[route, str(http_status)] += 1
@@ -91,11 +111,18 @@ class Tally:
         metrics = self.metrics
         metrics.writer_failed = int(not is_healthy)
         metrics.sessions = server.bound_counts()
+        metrics.sessions_open = server.sessions
         violations = 0
         for link in links:
             metrics.link_up[link.name] = sum(bind.is_bound for bind in link.binds)
             metrics.window_in_use[link.name] = sum(bind.in_flight for bind in link.binds)
-            metrics.queue_depth[link.name] = dispatch.lanes[link.name].depth
+            lane = dispatch.state(link.name)
+            metrics.queue_depth[link.name] = lane.waiting
+            metrics.queues_waiting[link.name] = lane.queues
+            metrics.link_rate[link.name] = lane.limit_per_s
+            metrics.throttled[link.name] = lane.throttles
+            metrics.rerouted[link.name] = lane.reroutes
+            metrics.backoffs[link.name] = lane.backoffs
             violations += link.violations
         metrics.smpp_violations["link"] = violations
         if self._registry is None:

@@ -182,6 +182,7 @@ class Metrics:
     def __init__(self) -> None:
         self.messages_accepted: defaultdict[str, int] = defaultdict(int)  # front
         self.messages_refused: defaultdict[tuple[str, str], int] = defaultdict(int)  # front, reason
+        self.messages_recalled: defaultdict[tuple[str, str], int] = defaultdict(int)  # operation, outcome
         self.messages_final: defaultdict[str, int] = defaultdict(int)  # state
         self.messages_received: defaultdict[str, int] = defaultdict(int)  # link
         self.possible_duplicates = 0
@@ -191,8 +192,18 @@ class Metrics:
         self.receipts_parked = 0
         self.link_up: dict[str, int] = {}  # link
         self.window_in_use: dict[str, int] = {}  # link
+        self.link_rate: dict[str, float] = {}  # link
+        self.queues_waiting: dict[str, int] = {}  # link
+        self.throttled: dict[str, int] = {}  # link
+        self.rerouted: dict[str, int] = {}  # link
+        self.backoffs: dict[str, int] = {}  # link
         self.submit_responses: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, status
         self.sessions: dict[str, int] = {}  # partner
+        self.binds_refused: defaultdict[str, int] = defaultdict(int)  # reason
+        self.bind_lockouts = 0
+        self.sessions_open = 0
+        self.outbox_held: dict[str, int] = {}  # partner
+        self.outbox_expired: defaultdict[str, int] = defaultdict(int)  # partner
         self.smpp_violations: defaultdict[str, int] = defaultdict(int)  # side
         self.queue_depth: dict[str, int] = {}  # queue
         self.backlog = 0
@@ -219,6 +230,7 @@ class Series(NamedTuple):
 SERIES = (
     Series("messages_accepted", "counter", "Messages accepted and on disk, by front door", ("front",)),
     Series("messages_refused", "counter", "Messages refused at a front door", ("front", "reason")),
+    Series("messages_recalled", "counter", "Messages that their senders took back or changed, or tried to", ("operation", "outcome")),
     Series("messages_final", "counter", "Messages that reached a final state", ("state",)),
     Series("messages_received", "counter", "Messages that came from handsets", ("link",)),
     Series("possible_duplicates", "counter", "Messages sent again after an unknown outcome"),
@@ -228,8 +240,18 @@ SERIES = (
     Series("receipts_parked", "gauge", "Receipts that wait for their message"),
     Series("link_up", "gauge", "Binds of a link that stand", ("link",)),
     Series("window_in_use", "gauge", "Requests that the carrier has not answered yet", ("link",)),
+    Series("link_rate", "gauge", "Most submit_sm per second that a link may send now; 0 is no limit", ("link",)),
+    Series("queues_waiting", "gauge", "Senders whose messages wait for a link, in memory", ("link",)),
+    Series("throttled", "counter", "Refusals of a carrier because a link was too fast", ("link",)),
+    Series("rerouted", "counter", "Segments taken from a link and given to another", ("link",)),
+    Series("backoffs", "gauge", "Destinations whose queue at the carrier is full, and which wait", ("link",)),
     Series("submit_responses", "counter", "Answers of carriers to submit_sm", ("link", "status")),
     Series("sessions", "gauge", "Sessions that partners have bound", ("partner",)),
+    Series("sessions_open", "gauge", "Connections to the SMPP door, bound or not"),
+    Series("binds_refused", "counter", "Binds of partners that were refused", ("reason",)),
+    Series("bind_lockouts", "counter", "Times somebody has to wait after wrong binds"),
+    Series("outbox_held", "gauge", "Messages and receipts that wait for a partner", ("partner",)),
+    Series("outbox_expired", "counter", "Messages and receipts given up because their partner stayed away", ("partner",)),
     Series("smpp_violations", "counter", "Times a peer broke the protocol", ("side",)),
     Series("queue_depth", "gauge", "Rows waiting in a queue", ("queue",)),
     Series("backlog", "gauge", "Messages waiting to be sent"),

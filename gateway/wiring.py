@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from billing.tariff import ChargeBy, FlatTariff, Price
 from gateway.domain.conversation import Plan
+from gateway.domain.lockout import LockoutLimits
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.verdict import ErrorTable
+from gateway.links.smpp_bind_check import CheckLimits
 from gateway.links.smpp_client import LinkConfig
+from gateway.links.smpp_operations import Limits as OperationLimits
 from gateway.links.smpp_server import ServerConfig
+from gateway.links.tls import server_context
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.settings import Settings, Web
 from gateway.settings_smpp import Link
 from gateway.smpp.session import Limits
+from gateway.smpp.vendor_tlv import VendorTlv, VendorTlvs
 from gateway.web import limits as web_limit
 
 _POLICIES = {"resend": UnknownOutcome.RESEND, "hold": UnknownOutcome.HOLD, "drop": UnknownOutcome.DROP}
@@ -70,11 +76,13 @@ def link_config(link: Link) -> LinkConfig:
         link.source_npi,
         link.destination_ton,
         link.destination_npi,
+        errors=ErrorTable.parse(link.errors),
+        reroute_after_s=link.reroute_after_s,
     )
 
 
 def server_config(settings: Settings) -> ServerConfig:
-    """The partners' door."""
+    """The partners' doors; raises ConfigError for a certificate that cannot be used."""
     door = settings.smpp_server
     limits = Limits(
         window_max=door.window,
@@ -85,7 +93,30 @@ def server_config(settings: Settings) -> ServerConfig:
         enquire_link_s=door.enquire_link_s,
         inactivity_timeout_s=door.inactivity_timeout_s,
     )
-    return ServerConfig(door.host, door.port, door.system_id, limits, door.sessions_max)
+    context = None
+    if door.tls_certificate_file:
+        context = server_context(door.tls_certificate_file, door.tls_key_file, door.tls_client_ca_file)
+    return ServerConfig(
+        door.host, door.port, door.system_id, limits, door.sessions_max, door.unbound_per_address_max, door.tls_port, context
+    )
+
+
+def check_limits(settings: Settings) -> CheckLimits:
+    """How much checking of passwords there may be at the partners' door."""
+    door = settings.smpp_server
+    lockout = LockoutLimits(door.lockout_failures, door.lockout_address_failures, pause_s_max=door.lockout_s_max)
+    return CheckLimits(door.bind_checks_max, lockout=lockout)
+
+
+def vendor_tlvs(settings: Settings) -> VendorTlvs:
+    """The optional parameters that have a name here."""
+    return VendorTlvs(VendorTlv(each.name, each.tag, each.type, each.length_max) for each in settings.smpp_tlvs)
+
+
+def operation_limits(settings: Settings) -> OperationLimits:
+    """What the partners' operations need to know."""
+    lists = {(each.partner, each.name): each.numbers for each in settings.distribution_lists}
+    return OperationLimits(lists, settings.smpp_server.transaction_timeout_s)
 
 
 def web_limits(web: Web) -> web_limit.Limits:

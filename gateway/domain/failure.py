@@ -21,12 +21,13 @@ class Kind(Enum):
 class Refused(Exception):
     """A request that was not accepted: nothing was stored or charged."""
 
-    def __init__(self, reason: str, text: str, *, field: str = "", kind: Kind = Kind.PERMANENT) -> None:
+    def __init__(self, reason: str, text: str, *, field: str = "", kind: Kind = Kind.PERMANENT, retry_after_s: float = 0.0) -> None:
         super().__init__(text)
         self.reason = reason  # a stable word: unknown_service, no_credit, opted_out, too_long, bad_address, unavailable ...
         self.text = text
         self.field = field
         self.kind = kind
+        self.retry_after_s = retry_after_s  # 0: not known
 
 
 class StoreUnavailable(Refused):

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from gateway.domain.address import NAME_SEPTETS_MAX
+from gateway.domain.address import NAME_SEPTETS_MAX, Address
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.ids import made_at_us
-from gateway.domain.message import State
+from gateway.domain.message import Front, Message, State
 from gateway.domain.verdict import STAT_OF_STATE
 from gateway.smpp import pdu as p
 from gateway.smpp import tlv, validity
@@ -30,11 +30,16 @@ SERVICE_TYPE_MAX = 5
 RECEIPT_ESM_CLASS = 0x04
 SHORT_MESSAGE_MAX = 254
 VERSION_3_4 = 0x34
+VERSION_5_0 = 0x50
+PRIORITY_MAX, PRIORITY_MAX_5_0 = 3, 4
 _NPIS = frozenset(int(npi) for npi in Npi)
 _SAR_TAGS = frozenset({int(Tag.SAR_MSG_REF_NUM), int(Tag.SAR_TOTAL_SEGMENTS), int(Tag.SAR_SEGMENT_SEQNUM)})
 _NETWORK_ERROR = re.compile(r"[0-9]{3,4}")
 # GSM service types of section 5.2.11: they say which bearer is meant, not which service of ours.
 _BEARERS = frozenset({"", "CMT", "CPT", "VMN", "VMA", "WAP", "USSD"})
+
+# ms_availability_status, section 5.3.2.30
+_AVAILABLE, _UNAVAILABLE = 0, 2
 
 _STATUS_OF_REASON = {
     "unknown_service": Status.ESME_RINVSERTYP,
@@ -47,6 +52,20 @@ _STATUS_OF_REASON = {
     "backlog_full": Status.ESME_RMSGQFUL,
     "unavailable": Status.ESME_RSYSERR,
     "no_link": Status.ESME_RSYSERR,
+    "bad_schedule": Status.ESME_RINVSCHED,
+    "bad_validity": Status.ESME_RINVEXPIRY,
+    "barred": Status.ESME_RSYSERR,
+    "throttled": Status.ESME_RTHROTTLED,
+    "day_quota": Status.ESME_RMSGQFUL,
+    "sender_not_allowed": Status.ESME_RINVSRCADR,
+    "destination_not_allowed": Status.ESME_RINVDSTADR,
+    "service_not_allowed": Status.ESME_RINVSERTYP,
+    "priority_not_allowed": Status.ESME_RINVPRTFLG,
+}
+# What SMPP 5.0 can say more exactly, section 4.7.6.
+_STATUS_5_0 = {
+    "service_not_allowed": Status.ESME_RSERTYPUNAUTH,
+    "destination_not_allowed": Status.ESME_RPROHIBITED,
 }
 
 
@@ -58,22 +77,24 @@ class StatusRefused(Refused):
         self.status = status
 
 
-def status_of(refused: Refused) -> int:
+def status_of(refused: Refused, peer_version: int = VERSION_3_4) -> int:
     """The command_status that says this refusal."""
     if isinstance(refused, StatusRefused):
         return refused.status
+    if peer_version >= VERSION_5_0 and refused.reason in _STATUS_5_0:
+        return int(_STATUS_5_0[refused.reason])
     fallback = Status.ESME_RSYSERR if refused.kind is Kind.TEMPORARY else Status.ESME_RSUBMITFAIL
     return int(_STATUS_OF_REASON.get(refused.reason, fallback))
 
 
-def check(request: p.SubmitSm, now_us: int) -> None:
-    """Refuse what SMPP 3.4 forbids in a submit_sm's fields."""
+def check(request: p.SubmitSm, version: int = VERSION_3_4) -> None:
+    """Refuse what SMPP forbids in a submit_sm's fields; 5.0 knows a fifth priority and receipts of success only."""
+    is_5 = version >= VERSION_5_0
     if not request.destination_addr:
         raise StatusRefused(Status.ESME_RINVDSTADR, "destination_addr is empty")
-    if request.priority_flag > 3:
-        raise StatusRefused(Status.ESME_RINVPRTFLG, "priority_flag is 0 to 3")
-    if request.registered_delivery & 0xE0 or request.registered_delivery & 0x03 == 3:
-        raise StatusRefused(Status.ESME_RINVREGDLVFLG, "registered_delivery uses reserved bits")
+    if request.priority_flag > (PRIORITY_MAX_5_0 if is_5 else PRIORITY_MAX):
+        raise StatusRefused(Status.ESME_RINVPRTFLG, "priority_flag is 0 to 3, in SMPP 5.0 to 4")
+    check_registered(request.registered_delivery, version)
     if request.replace_if_present_flag > 1:
         raise StatusRefused(Status.ESME_RINVREPFLAG, "replace_if_present_flag is 0 or 1")
     if request.esm_class & 0x3C not in (0x00, 0x08, 0x10):
@@ -83,8 +104,12 @@ def check(request: p.SubmitSm, now_us: int) -> None:
     _check_source(request)
     _check_destination(request)
     _check_body(request)
-    if request.schedule_delivery_time:
-        _check_schedule(request.schedule_delivery_time, now_us)
+
+
+def check_registered(registered_delivery: int, version: int) -> None:
+    """Refuse reserved bits, and in SMPP 3.4 the reserved value of the receipt's two."""
+    if registered_delivery & 0xE0 or (registered_delivery & 0x03 == 3 and version < VERSION_5_0):
+        raise StatusRefused(Status.ESME_RINVREGDLVFLG, "registered_delivery uses reserved bits")
 
 
 def _check_source(request: p.SubmitSm) -> None:
@@ -137,28 +162,35 @@ def _sar(request: p.SubmitSm) -> tuple[int, int, int] | None:
     return (reference, total, number) if total > 1 else None
 
 
-def _check_schedule(schedule: str, now_us: int) -> None:
-    try:
-        at = validity.parse(schedule, now_us)
-    except TimeError:
-        raise StatusRefused(Status.ESME_RINVSCHED, "schedule_delivery_time is no SMPP time") from None
-    if at is not None and at > now_us:
-        raise StatusRefused(Status.ESME_RINVSCHED, "messages are not scheduled; send it when it is due")
-
-
-def validity_us(request: p.SubmitSm, now_us: int) -> int | None:
-    """How long from now a submission is valid; None: as its service says."""
-    if not request.validity_period:
+def schedule_at(schedule_delivery_time: str, now_us: int) -> int | None:
+    """When a message is to be sent, in UTC microseconds; None: at once."""
+    if not schedule_delivery_time:
         return None
     try:
-        until = validity.parse(request.validity_period, now_us)
+        return validity.parse(schedule_delivery_time, now_us)
+    except TimeError:
+        raise StatusRefused(Status.ESME_RINVSCHED, "schedule_delivery_time is no SMPP time") from None
+
+
+def validity_us(validity_period: str, now_us: int, scheduled_at: int | None = None) -> int | None:
+    """How long a submission is valid from its schedule, or from now; None: as its service says. A relative period begins there too."""
+    if not validity_period:
+        return None
+    base = now_us if scheduled_at is None else max(now_us, scheduled_at)
+    try:
+        until = validity.parse(validity_period, base)
     except TimeError:
         raise StatusRefused(Status.ESME_RINVEXPIRY, "validity_period is no SMPP time") from None
     if until is None:
         return None
-    if until <= now_us:
-        raise StatusRefused(Status.ESME_RINVEXPIRY, "validity_period is over already")
-    return until - now_us
+    if until <= base:
+        raise StatusRefused(Status.ESME_RINVEXPIRY, "validity_period ends before the message may be sent")
+    return until - base
+
+
+def user_reference(request: p.SubmitSm) -> int | None:
+    """The user_message_reference of section 5.3.2.17."""
+    return tlv.get_int(request, Tag.USER_MESSAGE_REFERENCE) if request.tlvs else None
 
 
 def body_of(request: p.SubmitSm) -> bytes:
@@ -180,6 +212,11 @@ def content_of(request: p.SubmitSm) -> tuple[int, bytes]:
 def written_id(message_id: int, peer_version: int) -> str:
     """A message's id as its partner reads it. SMPP 3.3 has room for eight hexadecimal digits: the microseconds, modulo 71 minutes."""
     return str(message_id) if peer_version >= VERSION_3_4 else f"{made_at_us(message_id) & 0xFFFFFFFF:08X}"
+
+
+def answered_id(message: Message) -> int:
+    """The id its submission was answered with: its own, or that of the submit_multi it was one destination of."""
+    return int(message.reference) if message.reference is not None and message.front == Front.SMPP else message.id
 
 
 def service_name(service_type: str, services: Collection[str]) -> str:
@@ -229,7 +266,7 @@ _MESSAGE_STATE = {State.DELIVERED: 2, State.EXPIRED: 3, State.FAILED: 5}
 def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
     message, state = handover.message, State(handover.entry.state)
     assert message is not None
-    message_id = written_id(message.id, peer_version)
+    message_id = written_id(answered_id(message), peer_version)
     error = handover.error if handover.error is not None and _NETWORK_ERROR.fullmatch(handover.error) else "000"
     # Appendix B, with fixed words only: no text of the message goes back, and nothing that could fail to encode.
     text = (
@@ -262,3 +299,16 @@ def _date(at_us: int) -> str:
 @lru_cache(maxsize=256)
 def _minute(minutes: int) -> str:
     return datetime.fromtimestamp(minutes * 60, UTC).strftime("%y%m%d%H%M")
+
+
+def alert(source: Address, esme: str, *, is_available: bool) -> p.AlertNotification:
+    """alert_notification, section 4.12.1: a handset, and the address that was told it could not be reached."""
+    return p.AlertNotification(
+        source_addr_ton=source.ton,
+        source_addr_npi=source.npi,
+        source_addr=source.digits_or_name,
+        esme_addr_ton=int(Ton.UNKNOWN),
+        esme_addr_npi=int(Npi.ISDN),
+        esme_addr=esme,
+        tlvs={int(Tag.MS_AVAILABILITY_STATUS): bytes((_AVAILABLE if is_available else _UNAVAILABLE,))},
+    )

@@ -6,6 +6,7 @@ All PDUs of a read are handled together and what the session wants written leave
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -14,14 +15,26 @@ from gateway.smpp.pdu import Pdu
 from gateway.smpp.session import Session
 from gateway.world import Clock
 
-WRITE_BUFFER_MAX = 4 * 1024 * 1024
+WRITE_BUFFER_MAX = 1024 * 1024
 STALLED_S = 30.0
 
 
 class SmppTransport(asyncio.Protocol):
-    """The asyncio shell of a session; `handle` gets its events, `lost` is called once when the connection is gone."""
+    """The asyncio shell of a session; `handle` gets its events, `made` is called once when the connection stands."""
 
-    def __init__(self, session: Session, clock: Clock, handle: Callable[[SmppTransport, list[Event]], None]) -> None:
+    # Thousands of idle sessions are normal at a door: no dict for each.
+    __slots__ = (
+        "_clock", "_handle", "_is_flushing", "_is_unwanted", "_loop", "_made", "_stalled_at", "_timer", "_timer_at", "_transport", "peer",
+        "session",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        session: Session,
+        clock: Clock,
+        handle: Callable[[SmppTransport, list[Event]], None],
+        made: Callable[[SmppTransport], None] | None = None,
+    ) -> None:
         self.session = session
         self.peer = ""
         self._clock = clock
@@ -33,6 +46,12 @@ class SmppTransport(asyncio.Protocol):
         self._timer_at = 0.0
         self._stalled_at: float | None = None
         self._is_unwanted = False
+        self._made = made
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The TLS of this connection, if it has any and stands."""
+        return None if self._transport is None else self._transport.get_extra_info("ssl_object")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -42,6 +61,8 @@ class SmppTransport(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX // 4)
         peer = transport.get_extra_info("peername")
         self.peer = str(peer[0]) if peer else ""
+        if self._made is not None:
+            self._made(self)
         self._arm()
         self.flush_soon()
 
@@ -61,11 +82,16 @@ class SmppTransport(asyncio.Protocol):
             self._handle(self, events)
 
     def pause_writing(self) -> None:
+        """The peer reads too little: nothing more is taken from it until it reads, and not for ever."""
         self._stalled_at = self._clock.monotonic()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
         self._arm()
 
     def resume_writing(self) -> None:
         self._stalled_at = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def send(self, request: Pdu, context: object = None) -> None:
         """Queue a request; it leaves with this loop turn. Raises what the session raises."""
@@ -109,7 +135,7 @@ class SmppTransport(asyncio.Protocol):
                 # The peer reads nothing; what it owes us is counted unknown when the connection is gone.
                 transport.abort()
                 return
-        if self.session.close_expected:
+        if self.session.close_expected and not transport.is_closing():  # closing TLS twice breaks it
             transport.close()
             if transport.get_write_buffer_size() and self._stalled_at is None:
                 # It closes when all is written; a peer that reads nothing must not hold it open.

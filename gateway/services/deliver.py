@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.services.outcome import Notice
@@ -138,6 +138,13 @@ class OutboxLane:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+
+    def forget(self, entry_ids: Sequence[int]) -> list[int]:
+        """Rows that are to be given up: taken out of memory; those in the target's hands are not among what is returned."""
+        gone = set(entry_ids) - self._handed
+        if gone and self._waiting:
+            self._waiting = deque(handover for handover in self._waiting if handover.entry.id not in gone)
+        return sorted(gone)
 
     def _put_back(self, handover: Handover) -> None:
         """It waits again, in its old place: many may come back in any order."""

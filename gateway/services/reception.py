@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from gateway.domain.admission import US, Admission
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
+from gateway.domain.message import Message, UnknownOutcome
+from gateway.services import schedule
 from gateway.services.catalogue import Catalogue
 from gateway.services.dispatch import Dispatch
-from gateway.services.submit import ENCODING_NAMES, Accepting, Draft, Drafting, Submission
+from gateway.services.parts import ENCODING_NAMES
+from gateway.services.schedule import AHEAD_US_MAX
+from gateway.services.submit import Accepting, Draft, Drafting, Submission
 from gateway.store import partners
 from gateway.store.writer import StoreWriter
 from gateway.world import World
@@ -29,6 +35,14 @@ class Accepted(NamedTuple):
 
 
 Answer = Accepted | Refused
+
+
+def _no_room(_link: str, _segments: int, _policy: UnknownOutcome) -> bool:
+    """For drafts of messages that wait already."""
+    return False
+
+
+NO_ADMISSIONS: Mapping[int | None, Admission] = {}
 
 
 def _uncounted(_front: int, _reason: str) -> None:
@@ -48,20 +62,38 @@ class Reception:
         backlog_max: int,
         accepted: Callable[[int, int], None],
         refused: Callable[[int, str], None] = _uncounted,
+        ahead_us_max: int = AHEAD_US_MAX,
+        admissions: Mapping[int | None, Admission] = NO_ADMISSIONS,
+        metered: Collection[int] = (),
     ) -> None:
         self._world = world
         self._writer = writer
         self._dispatch = dispatch
         self.catalogue = catalogue
         self._drafting = Drafting(catalogue)
-        self._accepting = Accepting(catalogue.revenue_account)
+        self._accepting = Accepting(catalogue.revenue_account, metered)
         self._backlog_max = backlog_max
         self._accepted = accepted
         self._refused = refused
+        self._ahead_us_max = ahead_us_max
+        self.replacing: Callable[[Submission, Callable[[Answer], None]], None] | None = None  # set by services.recall
+        self._admissions = admissions  # of partners that have limits, by id
         self.queued = 0  # set by the sweep from the table; a bound, not an exact count
+
+    def now_us(self) -> int:
+        """The time that schedules are held against."""
+        return self._world.clock.now_us()
+
+    @property
+    def fullness(self) -> float:
+        """How much of the backlog is in use, 0 to 1 and a little over."""
+        return self.queued / self._backlog_max
 
     def submit(self, submission: Submission, done: Callable[[Answer], None]) -> None:
         """Accept one; `done` is called once it is on disk, or refused."""
+        if submission.replaces and self.replacing is not None:
+            self.replacing(submission, done)
+            return
         try:
             draft = self._draft(submission)
         except Refused as refused:
@@ -90,11 +122,12 @@ class Reception:
 
             return done
 
-        for place, submission in enumerate(submissions):
-            if isinstance(submission, Refused):
-                answered(place)(submission)
-            else:
-                self.submit(submission, answered(place))
+        with self._batch(submissions):
+            for place, submission in enumerate(submissions):
+                if isinstance(submission, Refused):
+                    answered(place)(submission)
+                else:
+                    self.submit(submission, answered(place))
         if submissions:
             await finished
         return [answer for answer in answers if answer is not None]
@@ -125,19 +158,20 @@ class Reception:
         drafts: list[Draft | Refused] = []
         own: list[Draft] = []
         try:
-            for submission in submissions:
-                draft = self._draft_or_refusal(submission)
-                drafts.append(draft)
-                if isinstance(draft, Draft):
-                    own.append(draft)
+            with self._batch(submissions):
+                for submission in submissions:
+                    draft = self._draft_or_refusal(submission)
+                    drafts.append(draft)
+                    if isinstance(draft, Draft):
+                        own.append(draft)
             answer, refusals = await self._writer.run(self._accept_once, partner_id, key, request_hash, drafts, render)
         except BaseException:
             for draft in own:
-                self._dispatch.abandoned(draft)
+                self.abandoned(draft)
             raise
         if refusals is None:
             for draft in own:
-                self._dispatch.abandoned(draft)
+                self.abandoned(draft)
             return answer, True
         for draft, refused in zip(own, refusals, strict=True):
             self._committed(draft, refused, None)
@@ -170,6 +204,15 @@ class Reception:
         if refused is not None:
             raise refused
 
+    def redraft(self, submission: Submission, message: Message) -> Draft:
+        """Decide anew what a message that still waits consists of; its id, its times and its charge stay its own. Raises Refused."""
+        clock = self._world.clock
+        return self._drafting.draft(submission, message.id, clock.now_us(), clock.monotonic(), link="", reserve=_no_room)
+
+    def check_schedule(self, at: int) -> None:
+        """Raise Refused (`bad_schedule`) for a time too far ahead."""
+        schedule.check(at, self._world.clock.now_us(), self._ahead_us_max)
+
     def draft(self, submission: Submission) -> Draft:
         """Decide a submission without writing it; raises Refused."""
         return self._draft(submission)
@@ -183,6 +226,24 @@ class Reception:
     def abandoned(self, draft: Draft) -> None:
         """A draft was not written after all."""
         self._dispatch.abandoned(draft)
+        if self._admissions:
+            admission = self._admissions.get(draft.message.partner_id)
+            if admission is not None:
+                admission.give_back(draft.message.accepted_at)
+
+    @contextmanager
+    def _batch(self, submissions: Sequence[Submission | Refused]) -> Iterator[None]:
+        """All of one request is drafted here, by one partner."""
+        first = next((each for each in submissions if isinstance(each, Submission)), None) if self._admissions else None
+        admission = None if first is None else self._admissions.get(first.sender.partner_id)
+        if admission is None:
+            yield
+            return
+        admission.begin_batch(self._world.clock.monotonic())
+        try:
+            yield
+        finally:
+            admission.end_batch()
 
     def _draft_or_refusal(self, submission: Submission | Refused) -> Draft | Refused:
         if isinstance(submission, Refused):
@@ -196,11 +257,38 @@ class Reception:
             return refused
 
     def _draft(self, submission: Submission) -> Draft:
+        if self._admissions:
+            admission = self._admissions.get(submission.sender.partner_id)
+            if admission is not None:
+                return self._draft_within(admission, submission)
+        return self._draft_any(submission)
+
+    def _draft_within(self, admission: Admission, submission: Submission) -> Draft:
+        """For a partner with limits: its wishes where it says nothing, then its limits, then as for everyone."""
+        policy, clock = admission.policy, self._world.clock
+        service = submission.service or policy.service or self.catalogue.default_service
+        validity_us = submission.validity_us
+        if policy.validity_s_max:
+            most_us = policy.validity_s_max * US
+            validity_us = most_us if validity_us is None else min(validity_us, most_us)
+        source, destination = submission.source.digits_or_name, submission.destination.digits_or_name
+        admission.check(source, destination, service, submission.priority)
+        now_us = clock.now_us()
+        admission.take(clock.monotonic(), now_us)
+        try:
+            return self._draft_any(submission._replace(service=service, validity_us=validity_us))
+        except Refused:
+            admission.give_back(now_us)
+            raise
+
+    def _draft_any(self, submission: Submission) -> Draft:
         if not self._writer.is_healthy:
             raise StoreUnavailable
         if self.queued >= self._backlog_max:
             raise Refused("backlog_full", "too many messages are waiting; try again later", kind=Kind.THROTTLED)
         dispatch, clock = self._dispatch, self._world.clock
+        if submission.schedule_at is not None:
+            submission = schedule.settled(submission, clock.now_us(), self._ahead_us_max)
         link = dispatch.choose_link()
         if not link:
             raise Refused("no_link", "no link is configured, so nothing can be sent")
@@ -210,7 +298,7 @@ class Reception:
 
     def _committed(self, draft: Draft, refused: Refused | None, error: BaseException | None) -> Answer:
         if error is not None or refused is not None:
-            self._dispatch.abandoned(draft)
+            self.abandoned(draft)
             if refused is not None:
                 self._refused(draft.message.front, refused.reason)
                 return refused

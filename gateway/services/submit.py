@@ -7,7 +7,8 @@ the moment the commit is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
@@ -15,23 +16,16 @@ from sqlalchemy import Connection, bindparam, select
 from billing import book
 from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
+from gateway.domain.admission import day_of
 from gateway.domain.failure import Refused
 from gateway.domain.fairness import queue_of
-from gateway.domain.message import Flight, Message, State, UnknownOutcome
+from gateway.domain.message import Flight, Front, Message, State, UnknownOutcome
+from gateway.domain.target import target_of
 from gateway.services.catalogue import Catalogue, Service
-from gateway.sms import segments as text_segments
-from gateway.sms.content import text_of
-from gateway.sms.errors import TextError, TooManyParts
-from gateway.store import messages
+from gateway.services.parts import Parting
+from gateway.store import messages, options, usage
+from gateway.store.options import Option
 from gateway.store.schema import opt_out
-
-UDHI = 0x40
-OCTETS_MAX = 140
-SEPTETS_MAX = 160
-ENCODING_GSM7, ENCODING_UCS2, ENCODING_AS_GIVEN = 0, 1, 2
-_ENCODING_NUMBERS = {"gsm7": ENCODING_GSM7, "ucs2": ENCODING_UCS2}
-ENCODING_NAMES = {ENCODING_GSM7: "gsm7", ENCODING_UCS2: "ucs2", ENCODING_AS_GIVEN: "binary"}
-_REFERENCES_MAX = 10_000
 
 
 class Sender(NamedTuple):
@@ -77,11 +71,13 @@ class Draft(NamedTuple):
     accepted_s: float  # monotonic
     queue: int = 0  # domain.fairness.queue_of: whose turn it takes
     schedule_at: int | None = None
+    option: Option | None = None  # what few messages have
 
     def flights(self) -> list[Flight]:
         """The segments as they go to the link."""
         message, event = self.message, self.event
         attempts = 1 if self.is_claimed else 0
+        tlvs = b"" if self.option is None else self.option.tlvs or b""
         return [
             Flight(
                 message.id + number,
@@ -92,17 +88,19 @@ class Draft(NamedTuple):
                 wallet=event.wallet,
                 held_minor=event.amount_minor,
                 accepted_s=self.accepted_s,
+                tlvs=tlvs,
+                queue=self.queue,
             )
             for number, body in enumerate(self.bodies, 1)
         ]
 
 
 class Drafting:
-    """Makes drafts; keeps the last concatenation reference of recent destinations, so that parts of two messages never mix."""
+    """Makes drafts."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._references: dict[str, int] = {}
+        self._parting = Parting()
 
     def draft(
         self,
@@ -119,7 +117,7 @@ class Drafting:
         Raises Refused with the field at fault.
         """
         service = self._service(submission.service)
-        encoding, data_coding, esm_class, bodies = self._segments(submission, service)
+        encoding, data_coding, esm_class, bodies = self._parting.parts(submission, service)
         validity_us = service.validity_us if submission.validity_us is None else min(submission.validity_us, service.validity_us)
         sender, source, destination = submission.sender, submission.source, submission.destination
         message = Message(
@@ -144,12 +142,13 @@ class Drafting:
             len(bodies),
             submission.reference,
             now_us,
-            now_us + validity_us,
+            (submission.schedule_at or now_us) + validity_us,
         )
         event = _event(message, service, sender.wallet, link)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
-        return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at)
+        option = _option(message_id, submission, None if is_claimed else data_coding)
+        return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at, option)
 
     def _service(self, name: str) -> Service:
         catalogue = self._catalogue
@@ -159,40 +158,15 @@ class Drafting:
             raise Refused("unknown_service", f"there is no service {name!r}; known are: {known}", field="service")
         return service
 
-    def _segments(self, submission: Submission, service: Service) -> tuple[int, int, int, tuple[bytes, ...]]:
-        text, body = submission.text, submission.body
-        if text is None:
-            if submission.esm_class & UDHI or len(body) <= (SEPTETS_MAX if submission.data_coding == 0 else OCTETS_MAX):
-                return ENCODING_AS_GIVEN, submission.data_coding, submission.esm_class, (body,)
-            text = text_of(submission.data_coding, body)
-            if text is None:
-                return self._octet_segments(submission, service)
-        destination = submission.destination.digits_or_name
-        try:
-            split = text_segments.split(text, reference=self._references.get(destination, 0), parts_max=service.parts_max)
-        except TooManyParts as error:
-            raise Refused("too_long", f"{error}; nothing was cut or sent", field="text") from None
-        except TextError as error:
-            raise Refused("bad_text", str(error), field="text") from None
-        if split.udhi:
-            self._turn_reference(destination)
-        esm_class = submission.esm_class | UDHI if split.udhi else submission.esm_class
-        return _ENCODING_NUMBERS.get(split.encoding, ENCODING_AS_GIVEN), split.data_coding, esm_class, split.parts
 
-    def _octet_segments(self, submission: Submission, service: Service) -> tuple[int, int, int, tuple[bytes, ...]]:
-        destination = submission.destination.digits_or_name
-        try:
-            split = text_segments.split_octets(submission.body, reference=self._references.get(destination, 0), parts_max=service.parts_max)
-        except TooManyParts as error:
-            raise Refused("too_long", f"{error}; nothing was cut or sent", field="text") from None
-        self._turn_reference(destination)
-        return ENCODING_AS_GIVEN, submission.data_coding, submission.esm_class | UDHI, split.parts
-
-    def _turn_reference(self, destination: str) -> None:
-        turned = self._references.pop(destination, 0) + 1
-        self._references[destination] = turned & 0xFF
-        if len(self._references) > _REFERENCES_MAX:
-            del self._references[next(iter(self._references))]
+def _option(message_id: int, submission: Submission, data_coding: int | None) -> Option | None:
+    """The row of what few messages have, None for the others; `data_coding` of the parts, where they may still be replaced."""
+    schedule_at, user_reference, tlvs = submission.schedule_at, submission.user_reference, submission.tlvs
+    is_other = data_coding is not None and submission.text is None and submission.data_coding != data_coding
+    given = submission.data_coding if is_other else None
+    if schedule_at is None and user_reference is None and not tlvs and given is None:
+        return None
+    return Option(message_id, schedule_at, user_reference, tlvs or None, given)
 
 
 def _event(message: Message, service: Service, wallet: int | None, link: str) -> BillableEvent:
@@ -224,8 +198,9 @@ def _event(message: Message, service: Service, wallet: int | None, link: str) ->
 class Accepting:
     """The accept operation of the writer."""
 
-    def __init__(self, revenue_account: int) -> None:
+    def __init__(self, revenue_account: int, metered: Collection[int] = ()) -> None:
         self._revenue = revenue_account
+        self._metered = metered  # partners whose messages are counted by day
 
     def accept_many(self, conn: Connection, drafts: Sequence[Draft]) -> list[Refused | None]:
         """Write the drafts that may be sent; None for each that is now on disk, else why not: of that one nothing was written."""
@@ -241,20 +216,32 @@ class Accepting:
         for place, is_held in zip(open_places, held, strict=True):
             if not is_held:
                 answers[place] = Refused("no_credit", "the credit does not cover this message; nothing was sent or charged", field="")
-        _insert(conn, [draft for draft, answer in zip(drafts, answers, strict=True) if answer is None])
+        accepted = [draft for draft, answer in zip(drafts, answers, strict=True) if answer is None]
+        _insert(conn, accepted)
+        if self._metered:
+            self._count(conn, accepted)
         return answers
+
+    def _count(self, conn: Connection, accepted: Sequence[Draft]) -> None:
+        metered = self._metered
+        messages = [draft.message for draft in accepted if draft.message.partner_id in metered]
+        usage.add(conn, Counter((each.partner_id, day_of(each.accepted_at)) for each in messages if each.partner_id is not None))
 
 
 def _insert(conn: Connection, drafts: Sequence[Draft]) -> None:
     rows = []
     for draft in drafts:
         message, is_claimed = draft.message, draft.is_claimed
+        # Only an ESME looks for a message by its addresses, and only among those that wait.
+        is_sought = not is_claimed and message.front == Front.SMPP
+        target = target_of(message.service, message.source, message.destination) if is_sought else None
         state = int(State.SUBMITTING if is_claimed else State.ACCEPTED)
         for number, body in enumerate(draft.bodies, 1):
             attempts, claimed_at = (1, message.accepted_at) if is_claimed else (0, None)
             queue, due_at = draft.queue, draft.schedule_at
-            rows.append((message.id + number, state, draft.link, body, attempts, message.expires_at, claimed_at, queue, None, due_at))
+            rows.append((message.id + number, state, draft.link, body, attempts, message.expires_at, claimed_at, queue, target, due_at))
     messages.insert(conn, [draft.message for draft in drafts], rows)
+    options.insert(conn, [draft.option for draft in drafts if draft.option is not None])
 
 
 _OPT_OUTS = select(opt_out.c.msisdn, opt_out.c.short_code).where(opt_out.c.msisdn.in_(bindparam("msisdns", expanding=True)))

@@ -109,6 +109,11 @@ class SessionCore:
         """0x33, 0x34 or 0x50: what the peer declared, brought down to what we speak (0x34 until it has declared any)."""
         return self._peer_version
 
+    def resize_peer_window(self, peer_window_max: int) -> None:
+        """From now on the peer may have so many requests unanswered; those over it are throttled."""
+        assert peer_window_max > 0
+        self._limits = self._limits._replace(peer_window_max=peer_window_max)
+
     def data_to_send(self) -> bytes:
         """Take what is to be written to the connection now."""
         out = self._out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from billing import bulk
 from gateway.domain.message import MESSAGE_MASK, Message
@@ -18,6 +18,10 @@ KIND_RECEIPT = 1
 KIND_MO = 2
 KIND_CHAT = 3
 KIND_STATUS = 4
+
+
+# Outcomes of rows that are done: 0 is taken, above it the command_status that refused it.
+EXPIRED = -1
 
 
 class Entry(NamedTuple):
@@ -54,6 +58,30 @@ def set_done(conn: Connection, rows: Sequence[tuple[int, int, int]]) -> list[Non
     """Mark as handed over: (id, done_at, outcome); a repeat changes nothing."""
     bulk.execute(conn, _DONE, rows)
     return [None] * len(rows)
+
+
+def waiting_before(conn: Connection, target: str, before: int, limit: int) -> list[int]:
+    """For reading: the oldest ids that wait for a target, below `before`."""
+    query = select(outbox.c.id).where(outbox.c.target == target, outbox.c.done_at.is_(None), outbox.c.id < before)
+    return list(conn.execute(query.order_by(outbox.c.id).limit(limit)).scalars())
+
+
+def count_waiting(conn: Connection) -> dict[str, int]:
+    """For reading: how many wait, by target."""
+    query = select(outbox.c.target, func.count()).where(outbox.c.done_at.is_(None)).group_by(outbox.c.target)
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
+def count_waiting_for(conn: Connection, target: str) -> int:
+    """For reading: how many wait for one target."""
+    query = select(func.count()).where(outbox.c.target == target, outbox.c.done_at.is_(None))
+    return int(conn.execute(query).scalar_one())
+
+
+def is_any_waiting(conn: Connection, target: str) -> bool:
+    """For reading: whether anything waits for a target."""
+    query = select(outbox.c.id).where(outbox.c.target == target, outbox.c.done_at.is_(None)).limit(1)
+    return conn.execute(query).first() is not None
 
 
 def page(conn: Connection, target: str, after: int, limit: int) -> list[Entry]:

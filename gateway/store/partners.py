@@ -18,6 +18,7 @@ class Partner(NamedTuple):
     api_key_hash: str | None
     wallet: int
     is_enabled: bool
+    policy: str = "{}"  # domain.policy
 
 
 _COLUMNS = [partner.c[name] for name in Partner._fields]

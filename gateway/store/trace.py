@@ -8,7 +8,10 @@ from sqlalchemy import Connection, select
 
 from billing.schema import charge
 from gateway.domain.message import SEGMENTS_MAX, STATE_NAMES, Message, State, fold
+from gateway.store import options
 from gateway.store.schema import attempt, message, outbox, segment
+
+SCHEDULED = "scheduled"
 
 
 class Step(NamedTuple):
@@ -28,9 +31,31 @@ class Trace(NamedTuple):
     parts: list[dict[str, Any]]
     charge: dict[str, Any] | None
     history: list[Step]
+    schedule_at: int | None = None
+
+    @property
+    def state_name(self) -> str:
+        """The state's name, or that the message waits for its time."""
+        is_scheduled = self.schedule_at is not None and all(
+            part["state"] == State.ACCEPTED and not part["attempts"] and part["retry_at"] is not None for part in self.parts
+        )
+        return SCHEDULED if is_scheduled else STATE_NAMES[self.state]
 
 
-_PART = ("id", "state", "link", "attempts", "is_possible_duplicate", "smsc_id", "claimed_at", "submitted_at", "done_at", "status", "error")
+_PART = (
+    "id",
+    "state",
+    "link",
+    "attempts",
+    "is_possible_duplicate",
+    "smsc_id",
+    "retry_at",
+    "claimed_at",
+    "submitted_at",
+    "done_at",
+    "status",
+    "error",
+)
 _CHARGE = ("state", "quantity", "unit_price_minor", "amount_minor", "currency", "booked_at", "parts_charged", "tariff_rule")
 
 
@@ -47,6 +72,10 @@ def read(conn: Connection, message_id: int) -> Trace | None:
     ]
     charged = conn.execute(select(*(charge.c[name] for name in _CHARGE)).where(charge.c.id == message_id)).mappings().one_or_none()
     history = [Step(found.accepted_at, 0, "accepted", f"{found.segments} part(s)")]
+    option = options.load(conn, [message_id]).get(message_id)
+    schedule_at = None if option is None else option.schedule_at
+    if schedule_at is not None:
+        history.append(Step(schedule_at, 0, SCHEDULED, "not sent before"))
     for part in parts:
         history.extend(_part_steps(part, part["id"] - message_id))
     attempts = select(attempt).where(attempt.c.segment_id.between(message_id + 1, message_id + SEGMENTS_MAX))
@@ -60,7 +89,7 @@ def read(conn: Connection, message_id: int) -> Trace | None:
     waiting = select(outbox.c.id, outbox.c.done_at).where(outbox.c.message_id == message_id, outbox.c.id > message_id)
     history.extend(Step(told[1], 0, "sender_told", "") for told in conn.execute(waiting) if told[1] is not None)
     state = fold(part["state"] for part in parts)
-    return Trace(found, state, parts, dict(charged) if charged is not None else None, sorted(history))
+    return Trace(found, state, parts, dict(charged) if charged is not None else None, sorted(history), schedule_at)
 
 
 def _part_steps(part: dict[str, Any], number: int) -> list[Step]:

@@ -20,9 +20,11 @@ from billing.event import ChargeState
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.message import STATE_NAMES, State
+from gateway.services.parts import ENCODING_NAMES
 from gateway.services.ports import Reader
 from gateway.services.reception import Accepted, Answer, Reception, answer_fields
-from gateway.services.submit import ENCODING_NAMES, Submission
+from gateway.services.submit import Submission
+from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
 from gateway.store import trace, wallets
 from gateway.store.trace import Trace
 from gateway.web import problem
@@ -51,12 +53,14 @@ class NothingAccepted(Exception):
 class Api:
     """The handlers."""
 
-    def __init__(self, reception: Reception, reader: Reader, keys: Keys, limits: Limits) -> None:
+    def __init__(self, reception: Reception, reader: Reader, keys: Keys, limits: Limits, vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS) -> None:
         self._reception = reception
         self._reader = reader
         self._keys = keys
         self._limits = limits
-        self._intake = Intake(reception.catalogue, batch_messages_max=limits.batch_messages_max)
+        self.intake = Intake(
+            reception.catalogue, batch_messages_max=limits.batch_messages_max, now_us=reception.now_us, vendor_tlvs=vendor_tlvs
+        )
 
     async def post(self, request: web.Request) -> web.Response:
         """Accept one message, or up to a thousand in one commit."""
@@ -64,15 +68,15 @@ class Api:
         authorization = headers.get(hdrs.AUTHORIZATION)
         caller = self._keys.recall(authorization) or await self._keys.find(authorization)
         document = parse(await read_body(request, self._limits))
-        batch = self._intake.batch_of(document)
+        batch = self.intake.batch_of(document)
         key = headers.get(IDEMPOTENCY_KEY)
         if key is not None:
             return await self._post_once(caller, _checked_key(key), document, batch)
         if batch is not None:
-            answers = await self._reception.submit_all([self._intake.submission_or_refusal(caller, message) for message in batch])
+            answers = await self._reception.submit_all([self.intake.submission_or_refusal(caller, message) for message in batch])
             _refuse_if_later_helps(answers)
             return web.Response(body=_batch_body(answers), status=202, content_type=JSON)
-        answer = await self._submit(self._intake.submission(caller, document))
+        answer = await self._submit(self.intake.submission(caller, document))
         if isinstance(answer, Refused):
             raise answer
         return web.Response(body=_body(answer), status=202, content_type=JSON)
@@ -91,9 +95,9 @@ class Api:
     async def _post_once(self, caller: Caller, key: str, document: Any, batch: list[Any] | None) -> web.Response:
         submissions: list[Submission | Refused]
         if batch is None:
-            submissions = [self._intake.submission(caller, document)]
+            submissions = [self.intake.submission(caller, document)]
         else:
-            submissions = [self._intake.submission_or_refusal(caller, message) for message in batch]
+            submissions = [self.intake.submission_or_refusal(caller, message) for message in batch]
 
         def render(answers: list[Answer]) -> str:
             if not any(isinstance(answer, Accepted) for answer in answers):
@@ -111,9 +115,8 @@ class Api:
     async def get(self, request: web.Request) -> web.Response:
         """One message with its history; only the partner who sent it sees it."""
         caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
-        typed = request.match_info["id"]
-        message_id = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 19 else 0
-        life = await self._reader.read(trace.read, message_id) if 0 < message_id <= _MESSAGE_ID_MAX else None
+        message_id = message_id_of(request)
+        life = await self._reader.read(trace.read, message_id) if message_id else None
         if life is None or life.message.partner_id != caller.partner.id:
             raise Refused("not_found", "there is no such message of yours", field="id")
         return web.Response(body=orjson.dumps(life_fields(life)), content_type=JSON, headers=_NO_STORE)
@@ -123,6 +126,13 @@ class Api:
         caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
         wallet = await self._reader.read(_wallet, caller.partner.wallet)
         return web.Response(body=orjson.dumps(wallet), content_type=JSON, headers=_NO_STORE)
+
+
+def message_id_of(request: web.Request) -> int:
+    """The id in a request's path, 0 for what is none."""
+    typed = request.match_info["id"]
+    message_id = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 19 else 0
+    return message_id if message_id <= _MESSAGE_ID_MAX else 0
 
 
 def _checked_key(key: str) -> str:
@@ -175,7 +185,7 @@ def life_fields(life: Trace) -> dict[str, Any]:
     message, charge = life.message, life.charge
     return {
         "id": str(message.id),
-        "state": STATE_NAMES[life.state],
+        "state": life.state_name,
         "from": _shown(message.source, message.source_ton),
         "to": _shown(message.destination, message.destination_ton),
         "service": message.service,
@@ -183,6 +193,7 @@ def life_fields(life: Trace) -> dict[str, Any]:
         "segments": message.segments,
         "encoding": ENCODING_NAMES[message.encoding],
         "accepted_at": rfc3339(message.accepted_at),
+        "schedule_at": rfc3339(life.schedule_at),
         "expires_at": rfc3339(message.expires_at),
         "possible_duplicate": any(part["is_possible_duplicate"] for part in life.parts),
         "parts": [_part_fields(part, part["id"] - message.id) for part in life.parts],

@@ -7,7 +7,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,14 +17,19 @@ from gateway.domain import address
 from gateway.domain.address import Address, AddressError
 from gateway.domain.failure import Refused
 from gateway.services.catalogue import Catalogue
+from gateway.services.rewriting import Change
 from gateway.services.submit import Submission
+from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, NamedWrongly, VendorTlvs
 from gateway.web.keys import Caller
 
 TEXT_CHARS_MAX = 40_000  # more than 255 parts can carry
 SENDER_CHARS_MAX = 21
+TLVS_MAX = 16
 BATCH = "messages"
 _SENDERS_KEPT_MAX = 10_000
 _NAME_CHARS_MAX = 40
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 # How far a fault is looked for: a full batch has fewer names and values, and a path of ours is shorter.
 _LEAVES_MAX = 20_000
 _PATH_CHARS_MAX = 100
@@ -35,6 +41,11 @@ SENDER = re.compile(r"0[1-9][0-9]{1,18}|[1-9][0-9]{2,19}|(\+|00)[1-9][0-9]{6,14}
 # What is described; people's spaces, dots, dashes and brackets are taken as well.
 DESTINATION = r"(\+|00)?[1-9][0-9]{6,14}"
 NO_NUL = r"[^\u0000]*"
+RFC3339 = (
+    r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_RFC3339 = re.compile(RFC3339, re.ASCII)
 
 
 class Field(NamedTuple):
@@ -56,17 +67,27 @@ FIELDS = (
     Field("service", str, 1, 32, "What the message is sold as; left out: the first service"),
     Field("reference", str, 1, 64, "Your own reference, kept with the message"),
     Field("validity_s", int, 1, 5_443_200, "Seconds in which delivery is tried; the service's own limit holds beside it"),
+    Field("schedule_at", str, 20, 40, "When to send it, RFC 3339; a time that has come means now", False, RFC3339),
+    Field("delay_s", int, 0, 63_072_000, "Seconds to wait before it is sent, instead of schedule_at"),
     Field("priority", int, 0, 3, "SMPP priority_flag"),
+    Field("tlvs", dict, 0, TLVS_MAX, "Vendor TLVs by their names in the configuration; octets are hexadecimal digits"),
 )
 _BY_NAME = {field.name: field for field in FIELDS}
+# What may be changed of a message that waits.
+CHANGES = tuple(_BY_NAME[name]._replace(is_required=False) for name in ("text", "validity_s", "schedule_at", "delay_s"))
+_CHANGES = {field.name: field for field in CHANGES}
 
 
 class Intake:
     """Turns JSON into submissions; everything wrong is a Refused that names the field."""
 
-    def __init__(self, catalogue: Catalogue, *, batch_messages_max: int) -> None:
+    def __init__(
+        self, catalogue: Catalogue, *, batch_messages_max: int, now_us: Callable[[], int], vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS
+    ) -> None:
         self._catalogue = catalogue
         self._batch_messages_max = batch_messages_max
+        self._now_us = now_us
+        self._vendor_tlvs = vendor_tlvs
         self._senders: dict[tuple[str, str], Address] = {}
 
     def batch_of(self, document: Any) -> list[Any] | None:
@@ -94,14 +115,7 @@ class Intake:
         """One message."""
         if message.__class__ is not dict:
             raise Refused("bad_field", "must be an object with to and text")
-        for name, value in message.items():
-            field = _BY_NAME.get(name)
-            if field is None:
-                raise _unknown(name, tuple(_BY_NAME))
-            if value.__class__ is not field.type or not field.least <= (len(value) if field.type is str else value) <= field.most:
-                message[name] = _mended(field, value)
-            if field.type is str and "\0" in value:
-                raise Refused("bad_field", "holds U+0000, which no phone can be sent", field=name)
+        _check(message, _BY_NAME)
         if "to" not in message or "text" not in message:
             raise Refused("bad_field", "is required", field="text" if "to" in message else "to")
         get = message.get
@@ -115,7 +129,40 @@ class Intake:
             priority=get("priority", 0),
             validity_us=None if validity_s is None else validity_s * 1_000_000,
             reference=get("reference"),
+            schedule_at=self._schedule(message) if "schedule_at" in message or "delay_s" in message else None,
+            tlvs=self._tlvs(message["tlvs"]) if "tlvs" in message else b"",
         )
+
+    def change(self, document: Any) -> Change:
+        """What is to be different about a message that waits."""
+        if document.__class__ is not dict or not document:
+            raise Refused("bad_field", f"must be an object with one or more of {', '.join(_CHANGES)}")
+        _check(document, _CHANGES)
+        validity_s = document.get("validity_s")
+        return Change(
+            text=document.get("text"),
+            schedule_at=self._schedule(document) if "schedule_at" in document or "delay_s" in document else None,
+            validity_us=None if validity_s is None else validity_s * 1_000_000,
+        )
+
+    def _schedule(self, message: dict[str, Any]) -> int:
+        if "delay_s" in message:
+            if "schedule_at" in message:
+                raise Refused("bad_field", "does not go together with schedule_at", field="delay_s")
+            return self._now_us() + int(message["delay_s"]) * 1_000_000
+        typed = message["schedule_at"]
+        try:
+            if _RFC3339.fullmatch(typed) is not None:
+                return (datetime.fromisoformat(typed.upper()) - _EPOCH) // _MICROSECOND
+        except ValueError:
+            pass
+        raise Refused("bad_field", "is no time as RFC 3339 writes it, such as 2027-01-31T08:00:00Z", field="schedule_at")
+
+    def _tlvs(self, named: dict[str, Any]) -> bytes:
+        try:
+            return self._vendor_tlvs.of_names(named)
+        except NamedWrongly as error:
+            raise Refused("bad_field", error.reason, field=f"tlvs.{_shown(error.name)}") from None
 
     def _sender(self, typed: str, partner: str) -> Address:
         key = (typed, partner)
@@ -141,6 +188,18 @@ class Intake:
         for code in self._catalogue.short_codes.values():
             if code.partner and code.partner != partner and digits.startswith(code.number):
                 raise Refused("bad_address", "is a short code of another partner", field="from")
+
+
+def _check(message: dict[str, Any], fields: Mapping[str, Field]) -> None:
+    """Hold every member against its field; raises Refused."""
+    for name, value in message.items():
+        field = fields.get(name)
+        if field is None:
+            raise _unknown(name, tuple(fields))
+        if value.__class__ is not field.type or not field.least <= (value if field.type is int else len(value)) <= field.most:
+            message[name] = _mended(field, value)
+        if field.type is str and "\0" in value:
+            raise Refused("bad_field", "holds U+0000, which no phone can be sent", field=name)
 
 
 def parse(body: bytes) -> Any:
@@ -176,13 +235,17 @@ def _mended(field: Field, value: Any) -> int:
     raise _misfit(field, value)
 
 
+_KINDS: dict[type[Any], str] = {str: "a string", int: "an integer", dict: "an object"}
+
+
 def _misfit(field: Field, value: Any) -> Refused:
     if value.__class__ is not field.type:
-        kind = "a string" if field.type is str else "an integer"
-        return Refused("bad_field", f"must be {kind}, not {_json_type(value)}", field=field.name)
+        return Refused("bad_field", f"must be {_KINDS[field.type]}, not {_json_type(value)}", field=field.name)
     if field.name == "text" and value:
         return Refused("too_long", f"the text has {len(value)} characters, at most {field.most} are looked at", field="text")
     bounds = f"{field.least} to {field.most}"
+    if field.type is dict:
+        return Refused("bad_field", f"has more than {field.most} members", field=field.name)
     return Refused("bad_field", f"must have {bounds} characters" if field.type is str else f"must be {bounds}", field=field.name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.domain.failure import Refused, StoreUnavailable
@@ -39,9 +40,18 @@ class Keys:
     ones apart, and `lookups_max` how many strangers are looked up at one time, so that guessing cannot push partners out.
     """
 
-    def __init__(self, reader: Reader, clock: Clock, *, kept_max: int = 10_000, lookups_max: int = 32) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Clock,
+        *,
+        learn: Callable[[Partner], object] | None = None,
+        kept_max: int = 10_000,
+        lookups_max: int = 32,
+    ) -> None:
         self._reader = reader
         self._clock = clock
+        self._learn = learn  # called with each partner as it was just read
         self._kept_max = kept_max
         self._lookups_max = lookups_max
         self._known: dict[bytes, _Kept] = {}
@@ -78,7 +88,10 @@ class Keys:
         found: asyncio.Future[Caller | None] = asyncio.get_running_loop().create_future()
         self._lookups[digest] = found
         try:
-            caller = _caller(await self._reader.read(partners.by_api_key_hash, digest.hex()))
+            partner = await self._reader.read(partners.by_api_key_hash, digest.hex())
+            if partner is not None and self._learn is not None:
+                self._learn(partner)
+            caller = _caller(partner)
             self._keep(digest, caller)
             found.set_result(caller)
             return caller

@@ -14,14 +14,16 @@ from pydantic.json_schema import models_json_schema
 
 from billing.event import ChargeState
 from gateway.domain.message import STATE_NAMES
-from gateway.services.submit import ENCODING_NAMES
+from gateway.services.parts import ENCODING_NAMES
+from gateway.smpp.vendor_tlv import INTEGER, NO_VENDOR_TLVS, OCTETS, VendorTlv, VendorTlvs
+from gateway.store.trace import SCHEDULED
 from gateway.web import intake, problem
 from gateway.web.limits import Limits
 
-StateName = Literal["accepted", "submitting", "submitted", "unknown", "delivered", "failed", "expired"]
+StateName = Literal["scheduled", "accepted", "submitting", "submitted", "unknown", "delivered", "failed", "expired"]
 EncodingName = Literal["gsm7", "ucs2", "binary"]
 ChargeStateName = Literal["held", "captured", "released", "expired", "zero_rated"]
-assert set(StateName.__args__) == set(STATE_NAMES.values())  # type: ignore[attr-defined]  # what Literal keeps its values in
+assert set(StateName.__args__) == {SCHEDULED, *STATE_NAMES.values()}  # type: ignore[attr-defined]  # what Literal keeps its values in
 assert set(EncodingName.__args__) == set(ENCODING_NAMES.values())  # type: ignore[attr-defined]  # as above
 assert set(ChargeStateName.__args__) == {state.name.lower() for state in ChargeState}  # type: ignore[attr-defined]  # as above
 
@@ -115,6 +117,7 @@ class Message(Answer):
     segments: int
     encoding: EncodingName
     accepted_at: str = Field(description="RFC 3339, UTC")
+    schedule_at: str | None
     expires_at: str
     possible_duplicate: bool
     parts: list[Part]
@@ -174,6 +177,22 @@ OPERATIONS = (
         (400, 401, 402, 403, 408, 409, 413, 415, 422, 429, 503),
     ),
     Operation("GET", "/v1/messages/{id}", "get_message", "A message of yours with its history", {200: (Message,)}, (401, 404, 503)),
+    Operation(
+        "DELETE",
+        "/v1/messages/{id}",
+        "delete_message",
+        "Take back a message of yours that waits; it ends as failed, and costs nothing",
+        {200: (Message,)},
+        (401, 404, 409, 503),
+    ),
+    Operation(
+        "PATCH",
+        "/v1/messages/{id}",
+        "patch_message",
+        "Change the text or the times of a message of yours that waits",
+        {200: (Message,)},
+        (400, 401, 402, 404, 408, 409, 413, 415, 422, 503),
+    ),
     Operation("GET", "/v1/balance", "get_balance", "Your wallet", {200: (Wallet,)}, (401, 503)),
     Operation("GET", "/v1/openapi.json", "get_openapi", "This document", {200: "application/json"}, is_public=True),
     Operation("GET", "/healthz", "get_healthz", "Whether the process answers", {200: (Liveness,)}, is_public=True),
@@ -183,7 +202,7 @@ OPERATIONS = (
 _TITLES = {status.value: status.phrase for status in {*problem.STATUS_BY_REASON.values(), *problem.STATUS_BY_KIND.values()}}
 
 
-def document(limits: Limits, services: Collection[str]) -> bytes:
+def document(limits: Limits, services: Collection[str], vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS) -> bytes:
     """The whole document as JSON."""
     models: set[type[Answer]] = {
         model for operation in OPERATIONS for answer in operation.answers.values() if not isinstance(answer, str) for model in answer
@@ -201,7 +220,12 @@ def document(limits: Limits, services: Collection[str]) -> bytes:
             "servers": [{"url": "/"}],
             "paths": paths,
             "components": {
-                "schemas": {"Submission": _submission(services), "SubmissionBatch": _batch(limits.batch_messages_max), **schemas["$defs"]},
+                "schemas": {
+                    "Submission": _submission(services, vendor_tlvs),
+                    "Change": _change(),
+                    "SubmissionBatch": _batch(limits.batch_messages_max),
+                    **schemas["$defs"],
+                },
                 "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "Your API key"}},
             },
             "security": [{"key": []}],
@@ -217,6 +241,8 @@ def _operation(operation: Operation, messages_max: int) -> dict[str, Any]:
         alternatives = [_ref("Submission"), _ref("SubmissionBatch"), {"type": "array", "maxItems": messages_max, **_batch_items()}]
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"anyOf": alternatives}}}}
         found["parameters"] = [_IDEMPOTENCY_KEY]
+    if operation.method == "PATCH":
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref("Change")}}}
     if "{id}" in operation.path:
         # Any text is answered, with 404 when it is no message's id.
         found["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
@@ -255,8 +281,9 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _submission(services: Collection[str]) -> dict[str, Any]:
+def _submission(services: Collection[str], vendor_tlvs: VendorTlvs) -> dict[str, Any]:
     properties = {field.name: _field(field) for field in intake.FIELDS}
+    properties["tlvs"] = {**properties["tlvs"], "properties": {name: _vendor_tlv(each) for name, each in vendor_tlvs.by_name.items()}}
     properties["service"] = {"type": "string", "enum": list(services), "description": properties["service"]["description"]}
     return {
         "type": "object",
@@ -270,8 +297,28 @@ def _submission(services: Collection[str]) -> dict[str, Any]:
 def _field(field: intake.Field) -> dict[str, Any]:
     if field.type is int:
         return {"type": "integer", "minimum": field.least, "maximum": field.most, "description": field.description}
+    if field.type is dict:
+        return {"type": "object", "maxProperties": field.most, "additionalProperties": False, "description": field.description}
     found = {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
     return {**found, "pattern": f"^({field.pattern})$"}
+
+
+def _vendor_tlv(known: VendorTlv) -> dict[str, Any]:
+    if known.kind == INTEGER:
+        return {"type": "integer", "minimum": 0, "maximum": (1 << 8 * known.length_max) - 1}
+    if known.kind == OCTETS:
+        return {"type": "string", "pattern": f"^([0-9a-fA-F]{{2}}){{1,{known.length_max}}}$"}
+    return {"type": "string", "minLength": 1, "maxLength": known.length_max, "pattern": "^[ -~]*$"}
+
+
+def _change() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "What is to be different; a validity is from the schedule on",
+        "properties": {field.name: _field(field) for field in intake.CHANGES},
+        "minProperties": 1,
+        "additionalProperties": False,
+    }
 
 
 def _batch_items() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -22,10 +23,15 @@ STATUS_BY_REASON: dict[str, HTTPStatus] = {
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "no_credit": HTTPStatus.PAYMENT_REQUIRED,
     "opted_out": HTTPStatus.FORBIDDEN,
+    "sender_not_allowed": HTTPStatus.FORBIDDEN,
+    "destination_not_allowed": HTTPStatus.FORBIDDEN,
+    "service_not_allowed": HTTPStatus.FORBIDDEN,
+    "priority_not_allowed": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too_slow": HTTPStatus.REQUEST_TIMEOUT,
     "key_reused": HTTPStatus.CONFLICT,
+    "too_late": HTTPStatus.CONFLICT,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "bad_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "header_too_large": HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -66,7 +72,7 @@ def response(refused: Refused, headers: Mapping[str, str] | None = None) -> web.
     answer = web.Response(body=orjson.dumps(fields_of(refused)), status=status.value, content_type=MEDIA_TYPE, headers=headers)
     answer.headers[hdrs.CACHE_CONTROL] = "no-store"
     if refused.kind is not Kind.PERMANENT:
-        answer.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
+        answer.headers[hdrs.RETRY_AFTER] = str(math.ceil(refused.retry_after_s) or RETRY_AFTER_S)
     if status is HTTPStatus.UNAUTHORIZED:
         answer.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="bellhop"'
     if status in _CLOSING:

@@ -10,13 +10,17 @@ from aiohttp import hdrs, web
 
 from gateway.domain.failure import Refused
 from gateway.services.ports import Reader
+from gateway.services.recall import Recall
 from gateway.services.reception import Reception
+from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
+from gateway.store.partners import Partner
 from gateway.web import problem
 from gateway.web.api import Api
 from gateway.web.keys import Keys
 from gateway.web.limits import Door, Limits
 from gateway.web.openapi import OPERATIONS, document
 from gateway.web.ops import Check, Ops
+from gateway.web.recall import RecallApi
 from gateway.world import Listener, World
 
 SHUTDOWN_S_MAX = 5.0
@@ -37,17 +41,25 @@ def make_app(
     world: World,
     reception: Reception,
     reader: Reader,
+    recall: Recall,
     *,
     checks: Callable[[], Sequence[Check]],
     metrics: Callable[[], bytes] | None,
     limits: Limits,
     observe: Observe | None = None,
     add_pages: Sequence[Callable[[web.Application], None]] = (),
+    learn: Callable[[Partner], object] | None = None,
+    vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS,
 ) -> web.Application:
-    """The application with the API, its description and the health endpoints; each of `add_pages` adds routes of its own."""
-    api = Api(reception, reader, Keys(reader, world.clock), limits)
+    """The application with the API, its description and the health endpoints; each of `add_pages` adds routes of its own.
+
+    `learn` hears of each partner that was just read.
+    """
+    keys = Keys(reader, world.clock, learn=learn)
+    api = Api(reception, reader, keys, limits, vendor_tlvs)
+    recall_api = RecallApi(recall, reader, keys, api.intake, limits)
     ops = Ops(checks, metrics)
-    description = document(limits, reception.catalogue.services)
+    description = document(limits, reception.catalogue.services, vendor_tlvs)
 
     async def openapi(_request: web.Request) -> web.Response:
         return web.Response(body=description, content_type="application/json")
@@ -55,6 +67,8 @@ def make_app(
     handlers: dict[str, Handler] = {
         "post_messages": api.post,
         "get_message": api.get,
+        "delete_message": recall_api.delete,
+        "patch_message": recall_api.patch,
         "get_balance": api.balance,
         "get_healthz": ops.healthz,
         "get_readyz": ops.readyz,

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from gateway.links import smpp_transport
 from gateway.links.smpp_server import SmppServer
 from gateway.wiring import server_config
-from tests.support.gateway import House, is_password, opened_gateway
+from tests.support.gateway import House, opened_gateway
 from tests.support.wire import (
     BIND_TRX,
     DELIVER_SM,
     ENQUIRE_LINK,
     HOST,
     NACK,
-    QUERY_SM,
     RESPONSE,
     SUBMIT_SM,
     Frame,
@@ -178,7 +178,13 @@ async def quick_door(house: House, **limits: float) -> SmppServer:
     config = config._replace(host=HOST, port=0, limits=config.limits._replace(**limits))  # type: ignore[arg-type]
     gateway = house.gateway
     door = SmppServer(
-        config, house.world, gateway.reception, gateway.delivering, gateway.reader, is_password, count_violation=lambda _: None
+        config,
+        house.world,
+        gateway.reception,
+        gateway.delivering,
+        gateway.smpp_server.check_bind,
+        operations=gateway.operations,
+        count_violation=lambda _: None,
     )
     await door.start()
     return door
@@ -382,14 +388,6 @@ async def test_of_a_parameter_sent_twice_the_first_wins(pair):
     assert [segment.body for segment in await pair.house.segments()] == [b"first"]
 
 
-async def test_a_request_we_do_not_serve_is_refused_in_its_own_response(pair):
-    """H03: query_sm and its like come later."""
-    body = cstring("123") + b"\0\1" + cstring("1069")
-
-    assert (await pair.wire.ask(QUERY_SM, body)).head[:2] == (QUERY_SM | RESPONSE, 0x03)
-    assert await pair.wire.is_alive()
-
-
 async def test_garbage_ends_only_its_own_session(pair):
     """P6"""
     for seed in range(20):
@@ -412,8 +410,9 @@ async def test_a_flood_of_enquiries_is_answered(pair):
     assert [answer.sequence for answer in answers] == list(range(1, 2_001))
 
 
-async def test_a_peer_that_never_reads_is_dropped_and_costs_bounded_memory(pair):
-    """P6: what it would have to read is bounded, then it is reset."""
+async def test_a_peer_that_never_reads_is_dropped_and_costs_bounded_memory(pair, monkeypatch):
+    """P6: what it would have to read is bounded: then nothing is read from it, and soon it is reset."""
+    monkeypatch.setattr(smpp_transport, "STALLED_S", 0.3)
     before = resident_kib()
     wire = await pair.house.bound()
     wire.stop_reading()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from billing import book, schema
 from billing.check import check
-from billing.errors import CaptureExceedsHoldError, ReferenceReusedError, SettlementMismatchError, UnknownAccountError
+from billing.errors import AlreadySettledError, CaptureExceedsHoldError, ReferenceReusedError, SettlementMismatchError, UnknownAccountError
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
 
 REVENUE, FUNDING, ALICE, BOB = 1, 2, 11, 12
@@ -114,6 +114,42 @@ def test_a_capture_posts_what_was_delivered_and_frees_the_rest(conn: Connection)
     assert book.balance(conn, ALICE) == (80, 0, 80)
     settled = charge(conn, 256)
     assert (settled["state"], settled["amount_minor"], settled["booked_at"], settled["journal_seq"]) == (10, 20, NOW + 9, 2560)
+
+
+@pytest.mark.parametrize(("quantity", "held"), [(1, 10), (3, 30), (10, 100)])
+def test_a_held_charge_is_amended_to_another_quantity(conn: Connection, quantity: int, held: int):
+    hold(conn, an_event(256, 20, parts=2))
+
+    assert book.amend(conn, 256, parts=quantity, quantity=quantity) == held
+
+    assert book.balance(conn, ALICE) == (100, held, 100 - held)
+    settle(conn, a_settlement(256, held, held))
+    assert book.balance(conn, ALICE) == (100 - held, 0, 100 - held)
+
+
+def test_an_amendment_that_the_wallet_cannot_pay_changes_nothing(conn: Connection):
+    hold(conn, an_event(256, 20, parts=2))
+
+    assert book.amend(conn, 256, parts=11, quantity=11) is None
+
+    assert book.balance(conn, ALICE) == (100, 20, 80)
+    assert (charge(conn, 256)["quantity"], charge(conn, 256)["amount_minor"]) == (2, 20)
+
+
+def test_a_free_charge_is_amended_without_a_wallet(conn: Connection):
+    hold(conn, an_event(256, 0, wallet=None))
+
+    assert book.amend(conn, 256, parts=4, quantity=4) == 0
+
+    assert charge(conn, 256)["parts"] == 4
+
+
+def test_a_settled_charge_is_not_amended(conn: Connection):
+    hold(conn, an_event(256))
+    settle(conn, a_settlement(256))
+
+    with pytest.raises(AlreadySettledError):
+        book.amend(conn, 256, parts=1, quantity=1)
 
 
 @pytest.mark.parametrize("state", [ChargeState.RELEASED, ChargeState.EXPIRED])

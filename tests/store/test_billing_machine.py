@@ -85,6 +85,21 @@ class LedgerMachine(RuleBasedStateMachine):
             if fit:
                 self.open[event_.id] = (wallet, event_.amount_minor)
 
+    @rule(data=st.data(), quantity=st.integers(1, 6))
+    def amend(self, data: st.DataObject, quantity: int) -> None:
+        if not self.open:
+            return
+        id_ = data.draw(st.sampled_from(sorted(self.open)))
+        wallet, held = self.open[id_]
+        unit = self._transact(lambda conn: conn.execute(text("SELECT unit_price_minor FROM charge WHERE id = :id"), {"id": id_}).scalar())
+        fits = unit * quantity - held <= self._available(wallet)
+
+        amount = self._transact(lambda conn: book.amend(conn, id_, parts=quantity, quantity=quantity))
+
+        assert amount == (unit * quantity if fits else None)
+        if fits:
+            self.open[id_] = (wallet, unit * quantity)
+
     @rule(data=st.data())
     def settle_some(self, data: st.DataObject) -> None:
         known = [(id_, *held) for id_, held in self.open.items()] + self.done

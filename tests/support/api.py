@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from gateway.real_world import RealWorld
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch import Limits as LaneLimits
+from gateway.services.recall import Recall
 from gateway.services.reception import Reception
 from gateway.store import partners
 from gateway.store.engine import open_reading, open_writing
@@ -72,6 +74,16 @@ class House:
         sent = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **headers}
         async with self.http.post("/v1/messages", data=data, headers=sent) as response:
             return response.status, checked(response, await response.read())
+
+    async def ask(self, method: str, path: str, body: Any = None, key: str = "acme-key") -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {key}"}
+        async with self.http.request(method, path, json=body, headers=headers) as response:
+            return response.status, checked(response, await response.read())
+
+    async def until_sent(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.link.flights) < count:
+                await asyncio.sleep(0.005)
 
     async def get(self, path: str, key: str = "acme-key") -> tuple[int, Any]:
         async with self.http.get(path, headers={"Authorization": f"Bearer {key}"}) as response:
@@ -132,8 +144,9 @@ async def opened_house(folder: Path, limits: Limits = LIMITS) -> AsyncIterator[H
     catalogue = catalogue_of(revenue)
     dispatch = Dispatch(world, writer, reader, catalogue, limits=LaneLimits(), noticed=lambda _: None, sent=lambda *_: None)
     link = TakingLink()
-    dispatch.add_link(link, Pace(0, 0)).is_spilled = False
+    dispatch.add_link(link, Pace(0, 0)).is_unread = False
     reception = Reception(world, writer, dispatch, catalogue, backlog_max=100, accepted=lambda *_: None)
+    recall = Recall(world, writer, reader, dispatch, reception, noticed=lambda _: None, counted=lambda *_: None)
     links_up = {"sim": True}
 
     def checks() -> list[Check]:
@@ -141,7 +154,7 @@ async def opened_house(folder: Path, limits: Limits = LIMITS) -> AsyncIterator[H
 
     observed: list[tuple[str, int]] = []
     app = make_app(
-        world, reception, reader, checks=checks, metrics=lambda: b"bellhop_up 1\n", limits=limits,
+        world, reception, reader, recall, checks=checks, metrics=lambda: b"bellhop_up 1\n", limits=limits,
         observe=lambda route, status, _seconds: observed.append((route, status)),
     )  # fmt: skip
     listener = await serve(world, app, "127.0.0.1", 0, limits)

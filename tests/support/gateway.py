@@ -33,6 +33,7 @@ from tests.support.wire import HOST, Wire
 PARTNER, PASSWORD = "acme", "pass1"
 PARTNER_CODE, CHAT_CODE = "10661800", "10661700"
 CREDIT = 100_000
+CREDITS = {"poor": 5, "some": 25}
 LOOK_S = 0.005
 # Partners that are there from the start, with what is special about them.
 PARTNERS: dict[str, dict[str, Any]] = {
@@ -41,6 +42,7 @@ PARTNERS: dict[str, dict[str, Any]] = {
     "closed": {"is_enabled": False},
     "webonly": {"smpp_password_hash": None},
     "poor": {},
+    "some": {},
 }
 
 
@@ -152,7 +154,7 @@ def _furnish(conn: Connection, ids: IdMaker) -> None:
     book.ensure_house(conn, "CNY", new_id=next_id, now_us=1)
     for name, special in PARTNERS.items():
         wallet = book.open_account(conn, next_id(), f"partner:{name}", "CNY", True, 1)
-        book.top_up(conn, wallet, 5 if name == "poor" else CREDIT, name, next_id(), 1)
+        book.top_up(conn, wallet, CREDITS.get(name, CREDIT), name, next_id(), 1)
         # A cheap check of passwords goes with this: the "hash" is the password itself.
         partner = {"smpp_password_hash": PASSWORD, "api_key_hash": None, "is_enabled": True, **special}
         add(conn, Partner(id=next_id(), name=name, wallet=wallet, **partner), 1)
@@ -220,15 +222,16 @@ async def opened_gateway(
     door: dict[str, Any] | None = None,
     link: dict[str, Any] | None = None,
     backlog_max: int = 1_000_000,
+    more: dict[str, Any] | None = None,
 ) -> AsyncIterator[House]:
-    """A running gateway; the same folder again is a restart. `door` and `link` change settings, `smsc` the simulator."""
+    """A running gateway; the same folder again is a restart. `door`, `link` and `more` change settings, `smsc` the simulator."""
     world = RealWorld()
     simulator: Smsc | None = None
     if carrier_port is None:
         simulator = Smsc(world, SmscConfig(**{"host": HOST, "port": 0, "receipt_delay_ms": 1, "retry_delay_ms": 10, **(smsc or {})}))
         await simulator.start()
         carrier_port = simulator.port
-    settings = settings_of(folder, carrier_port, door or {}, link or {}, backlog_max)
+    settings = settings_of(folder, carrier_port, door or {}, link or {}, backlog_max).model_copy(update=more or {})
     if not (folder / "bellhop.db").exists():
         (folder / "bellhop.db").write_bytes(_furnished())
     gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics())

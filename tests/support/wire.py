@@ -16,6 +16,7 @@ TIMEOUT_S = 5.0
 RESPONSE = 0x80000000
 NACK = 0x80000000
 BIND_RX, BIND_TX, QUERY_SM, SUBMIT_SM, DELIVER_SM, UNBIND, BIND_TRX, ENQUIRE_LINK, DATA_SM = 1, 2, 3, 4, 5, 6, 9, 0x15, 0x103
+REPLACE_SM, CANCEL_SM, SUBMIT_MULTI, BROADCAST_SM = 7, 8, 0x21, 0x111
 PHONE = "8613900001234"
 SENDER = "10661800"
 
@@ -88,6 +89,56 @@ def message_body(
             text, tlvs,
         )
     )  # fmt: skip
+
+
+def address(source: tuple[int, int, str]) -> bytes:
+    return bytes(source[:2]) + cstring(source[2])
+
+
+def query_body(message_id: str, *, source: tuple[int, int, str] = (0, 1, SENDER)) -> bytes:
+    """The body of query_sm (section 4.8.1)."""
+    return cstring(message_id) + address(source)
+
+
+def cancel_body(
+    message_id: str = "", *, service_type: str = "", source: tuple[int, int, str] = (0, 1, SENDER), to: tuple[int, int, str] = (0, 0, "")
+) -> bytes:
+    """The body of cancel_sm (section 4.9.1)."""
+    return cstring(service_type) + cstring(message_id) + address(source) + address(to)
+
+
+def replace_body(
+    message_id: str,
+    *,
+    source: tuple[int, int, str] = (0, 1, SENDER),
+    schedule: str = "",
+    validity: str = "",
+    registered: int = 0,
+    default_id: int = 0,
+    text: bytes = b"other",
+    tlvs: bytes = b"",
+) -> bytes:
+    """The body of replace_sm (section 4.10.1)."""
+    times = cstring(schedule) + cstring(validity)
+    return cstring(message_id) + address(source) + times + bytes((registered, default_id, len(text))) + text + tlvs
+
+
+def multi_body(destinations: bytes, count: int, *, registered: int = 0, text: bytes = b"hello", esm_class: int = 0) -> bytes:
+    """The body of submit_multi (section 4.5.1)."""
+    head = cstring("") + address((0, 1, SENDER)) + bytes((count,)) + destinations
+    return head + bytes((esm_class, 0, 0)) + cstring("") * 2 + bytes((registered, 0, 0, 0, len(text))) + text
+
+
+def data_body(
+    *,
+    to: tuple[int, int, str] = (1, 1, PHONE),
+    esm_class: int = 0,
+    registered: int = 0,
+    coding: int = 0,
+    tlvs: bytes = b"",
+) -> bytes:
+    """The body of data_sm (section 4.7.1)."""
+    return cstring("") + address((0, 1, SENDER)) + address(to) + bytes((esm_class, registered, coding)) + tlvs
 
 
 class Delivered(NamedTuple):

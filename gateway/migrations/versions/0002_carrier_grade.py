@@ -50,6 +50,7 @@ def _messages() -> None:
         sa.Column("schedule_at", sa.BigInteger(), comment="not sent before"),
         sa.Column("user_reference", sa.Integer(), comment="user_message_reference of the submission, given back in receipts"),
         sa.Column("tlvs", sa.LargeBinary(), comment="vendor TLVs to pass on, as they stand in a PDU"),
+        sa.Column("data_coding", sa.SmallInteger(), comment="as the sender gave it, where its parts have another"),
         comment="only of messages that have any of these",
     )
 
@@ -71,7 +72,7 @@ def _segments() -> None:
         sa.Column("message_state", sa.SmallInteger(), comment="SMPP message_state that ended it, where the carrier or the sender said one"),
     )
     op.drop_index("segment_queue", "segment")
-    op.create_index("segment_queue", "segment", ["link", "queue", "id", "expires_at"], **_where("state = 0"))
+    op.create_index("segment_queue", "segment", ["link", "queue", "id", "expires_at"], **_where("state = 0 AND retry_at IS NULL"))
     op.create_index("segment_due", "segment", ["retry_at"], **_where("state = 0 AND retry_at IS NOT NULL"))
     op.create_index("segment_target", "segment", ["queue", "target"], **_where("state = 0 AND target IS NOT NULL"))
 
