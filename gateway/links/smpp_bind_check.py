@@ -138,13 +138,15 @@ class BindCheck:
     async def _is_right(self, password_hash: str, password: str) -> bool:
         # A partner that binds twenty times need not cost twenty argon2.
         memo = hashlib.blake2b(password.encode("latin-1", "replace"), key=password_hash.encode()[-64:]).digest()
-        if self._verified.get(memo, 0.0) > self._world.clock.monotonic():
+        if self._is_verified(memo):
             return True
         if self._waiting >= self._limits.waiting_max:
             raise NotBound("busy")
         self._waiting += 1
         try:
             async with self._turn:
+                if self._is_verified(memo):  # by one of the same fleet, meanwhile
+                    return True
                 if not await self._world.executor.run(self._check_password, password_hash, password):
                     return False
         finally:
@@ -154,3 +156,6 @@ class BindCheck:
         if len(self._verified) > VERIFIED_MAX:
             del self._verified[next(iter(self._verified))]
         return True
+
+    def _is_verified(self, memo: bytes) -> bool:
+        return self._verified.get(memo, 0.0) > self._world.clock.monotonic()
