@@ -128,14 +128,14 @@ class BindCheck:
         if not account.is_open:
             raise NotBound("disabled")
         why = why_not_from(account.policy, knock)
-        if why is None and not await self._is_right(partner.smpp_password_hash, password):
+        if why is None and not await self._is_right(partner.smpp_password_hash, system_id, password, knock):
             why = "password"
         why = why or why_not_so(account.policy, knock)
         if why is not None:
             raise NotBound(why)
         return account
 
-    async def _is_right(self, password_hash: str, password: str) -> bool:
+    async def _is_right(self, password_hash: str, system_id: str, password: str, knock: Knock) -> bool:
         # A partner that binds twenty times need not cost twenty argon2.
         memo = hashlib.blake2b(password.encode("latin-1", "replace"), key=password_hash.encode()[-64:]).digest()
         if self._is_verified(memo):
@@ -147,6 +147,8 @@ class BindCheck:
             async with self._turn:
                 if self._is_verified(memo):  # by one of the same fleet, meanwhile
                     return True
+                if self.lockout.remaining(knock.address, system_id, self._world.clock.monotonic()) > 0:
+                    raise NotBound("locked")  # those before it in the queue have guessed enough
                 if not await self._world.executor.run(self._check_password, password_hash, password):
                     return False
         finally:
