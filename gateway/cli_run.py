@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import gc
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -26,6 +27,9 @@ from gateway.store.errors import StoreError
 from gateway.telemetry import Metrics, configure_logging
 
 _log = structlog.get_logger(__name__)
+
+# Links, HTTP, the store and its readers.
+FILES_BESIDE_SESSIONS = 2_048
 
 
 def run(
@@ -59,6 +63,7 @@ def check_password(password_hash: str, password: str) -> bool:
 async def _serve(settings: Settings) -> None:
     world = RealWorld(settings.node.id)
     token = make_token(Path(settings.web.operator_token_file))
+    _raise_file_limit(settings)
     gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics(), operator_token=token)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -74,6 +79,17 @@ async def _serve(settings: Settings) -> None:
     finally:
         await world.close()
     _log.info("stopped")
+
+
+def _raise_file_limit(settings: Settings) -> None:
+    """A session is an open file, and the usual soft limit is 1,024: take what the hard limit gives."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.smpp_server.sessions_max + FILES_BESIDE_SESSIONS
+    given = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < given:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (given, hard))
+    if given < wanted:
+        _log.warning("fewer open files than sessions", limit=given, sessions_max=settings.smpp_server.sessions_max)
 
 
 def _calm_collector() -> None:

@@ -128,23 +128,27 @@ class BindCheck:
         if not account.is_open:
             raise NotBound("disabled")
         why = why_not_from(account.policy, knock)
-        if why is None and not await self._is_right(partner.smpp_password_hash, password):
+        if why is None and not await self._is_right(partner.smpp_password_hash, system_id, password, knock):
             why = "password"
         why = why or why_not_so(account.policy, knock)
         if why is not None:
             raise NotBound(why)
         return account
 
-    async def _is_right(self, password_hash: str, password: str) -> bool:
+    async def _is_right(self, password_hash: str, system_id: str, password: str, knock: Knock) -> bool:
         # A partner that binds twenty times need not cost twenty argon2.
         memo = hashlib.blake2b(password.encode("latin-1", "replace"), key=password_hash.encode()[-64:]).digest()
-        if self._verified.get(memo, 0.0) > self._world.clock.monotonic():
+        if self._is_verified(memo):
             return True
         if self._waiting >= self._limits.waiting_max:
             raise NotBound("busy")
         self._waiting += 1
         try:
             async with self._turn:
+                if self._is_verified(memo):  # by one of the same fleet, meanwhile
+                    return True
+                if self.lockout.remaining(knock.address, system_id, self._world.clock.monotonic()) > 0:
+                    raise NotBound("locked")  # those before it in the queue have guessed enough
                 if not await self._world.executor.run(self._check_password, password_hash, password):
                     return False
         finally:
@@ -154,3 +158,6 @@ class BindCheck:
         if len(self._verified) > VERIFIED_MAX:
             del self._verified[next(iter(self._verified))]
         return True
+
+    def _is_verified(self, memo: bytes) -> bool:
+        return self._verified.get(memo, 0.0) > self._world.clock.monotonic()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import select
 
+from gateway.domain.knock import Knock
+from gateway.domain.lockout import LockoutLimits
 from gateway.domain.message import State
+from gateway.links.smpp_bind_check import BindCheck, CheckLimits
 from gateway.store import partner_changes
 from gateway.store.schema import partner_usage
-from tests.support.gateway import PARTNER, PARTNER_CODE, House, opened_gateway
+from tests.support.gateway import PARTNER, PARTNER_CODE, PASSWORD, House, opened_gateway
 from tests.support.partners import set_policy
 from tests.support.wire import (
     BIND_RX,
@@ -118,6 +122,44 @@ async def test_a_new_password_ends_a_lockout_and_the_sessions_of_the_old_one(hou
 
     assert (await wire.read()).command_id == UNBIND
     assert await bind_status(house, password="newpass") == 0
+
+
+async def test_few_passwords_are_checked_at_one_time_and_few_wait(house):
+    """A flood of binds costs its own sessions an answer, and the machine one check at a time."""
+    gateway, may_go, running = house.gateway, threading.Event(), []
+
+    def check(password_hash: str, password: str) -> bool:
+        running.append(password)
+        assert may_go.wait(5)
+        return password_hash == password
+
+    limits = CheckLimits(1, waiting_max=3, lockout=LockoutLimits(failures_max=0))
+    refused: list[str] = []
+    door = BindCheck(house.world, gateway.reader, gateway.accounts, check, limits, refused=refused.append, locked_out=list)
+    knock = Knock("192.0.2.1", "transceiver", 0x34, "")
+
+    binds = [asyncio.create_task(door(PARTNER, f"guess{number}", knock)) for number in range(9)]
+    await house.until(lambda: len(refused) == 6)
+
+    assert (refused, len(running)) == (["busy"] * 6, 1)
+    may_go.set()
+    await asyncio.gather(*binds, return_exceptions=True)
+    assert sorted(refused) == ["busy"] * 6 + ["password"] * 3
+
+
+async def test_a_fleet_that_binds_again_is_checked_once(house):
+    gateway, asked = house.gateway, []
+
+    def check(password_hash: str, password: str) -> bool:
+        asked.append(password)
+        return password_hash == password
+
+    door = BindCheck(house.world, gateway.reader, gateway.accounts, check, CheckLimits(1), refused=list, locked_out=list)
+    knock = Knock("192.0.2.1", "transceiver", 0x34, "")
+
+    await asyncio.gather(*(door(PARTNER, PASSWORD, knock) for _ in range(20)))
+
+    assert asked == [PASSWORD]
 
 
 # -- what it may send -----------------------------------------------------------------------------------------------------------

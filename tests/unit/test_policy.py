@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -136,3 +137,9 @@ def test_a_bind_suits_a_policy_or_not(keys, knock, why):
     policy = of(keys)
 
     assert (why_not_from(policy, knock) or why_not_so(policy, knock)) == why
+
+
+def test_every_key_is_explained_to_operators():
+    told = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+
+    assert [key.name for key in KEYS if f"| `{key.name}` |" not in told] == []
