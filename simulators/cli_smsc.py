@@ -264,8 +264,9 @@ async def _open_all(fleet: Fleet, page: SmscWeb, plan: Plan) -> None:
 def _tell_ready(fleet: Fleet, page: SmscWeb, plan: Plan) -> None:
     where = f"http://{plan.host}:{page.port}/"
     ports = " ".join(f"{one.config.name}={plan.host}:{one.port}" for one in fleet) if len(fleet) > 1 else ""
-    line = f"ready smpp={plan.host}:{fleet.first.port} phones={where} pdus={where}pdus seed={plan.seed} {ports}"
-    print(line.rstrip(), file=sys.stderr, flush=True)
+    ready = f"ready smpp={plan.host}:{fleet.first.port} phones={where}"
+    more = f"pdus={where}pdus seed={plan.seed} {ports}".rstrip()
+    print(ready, more, sep="\n", file=sys.stderr, flush=True)
 
 
 async def _open(opening: Awaitable[None], host: str, port: int) -> None:

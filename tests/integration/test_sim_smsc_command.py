@@ -43,6 +43,7 @@ async def test_command_is_ready_serves_and_ends_with_0(number):
     process = await start_command("--port", str(port), "--http-port", "0", "--receipt-delay-ms", "0")
     assert process.stderr is not None
     line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+    more = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
     world = RealWorld()
     esme = await Esme.connect(world, HOST, port)
 
@@ -54,6 +55,8 @@ async def test_command_is_ready_serves_and_ends_with_0(number):
     await world.close()
 
     assert line.startswith(f"ready smpp=127.0.0.1:{port} phones=http://127.0.0.1:")
+    assert more.startswith("pdus=http://127.0.0.1:")
+    assert " seed=" in more
     assert reason.value == "peer unbound"
     assert (await process.wait(), rest) == (0, b"")
 
@@ -99,6 +102,7 @@ async def ready_line(process: asyncio.subprocess.Process) -> dict[str, str]:
     assert process.stderr is not None
     line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
     assert line.startswith("ready "), line
+    line += (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
     return dict(word.partition("=")[::2] for word in line.split()[1:])
 
 

@@ -273,7 +273,7 @@ class Site:
     async def on_the_wire(self) -> list[dict[str, Any]]:
         """Every submit_sm that the carrier took, as it says itself."""
         async with self.http.get(f"{self.smsc_api}/api/messages", params={"limit": "10000"}) as response:
-            assert response.status == 200
+            assert response.status == 200, await response.text()
             found: list[dict[str, Any]] = await response.json()
         assert len(found) < 10_000, "more than the API lists: the test sends too much"
         return found
