@@ -13,7 +13,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from billing import book
-from gateway import wiring
+from gateway import wiring, wiring_routes
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import StoreUnavailable
@@ -27,9 +27,11 @@ from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
+from gateway.services.opt_outs import OptOuts
 from gateway.services.outcome import CONNECTOR, Notice
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
+from gateway.services.routing import Routing
 from gateway.services.sweep import Sweep
 from gateway.settings import Settings
 from gateway.store import outbox, partners
@@ -38,7 +40,7 @@ from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, status
+from gateway.web import chat, control, control_routes, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
@@ -101,6 +103,8 @@ class Gateway:
         self._wire()
         self._is_wired = True
         await self._read_partners()
+        await self.routing.reload(wiring_routes.sources_of(settings))
+        await self.opt_outs.load()
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
@@ -116,7 +120,25 @@ class Gateway:
         settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
-        self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self.tally.sent)
+        self.opt_outs = OptOuts(world.clock, writer, reader)
+        self.dispatch = Dispatch(
+            world,
+            writer,
+            reader,
+            self.catalogue,
+            limits=limits,
+            noticed=self._noticed,
+            sent=self.tally.sent,
+            is_stopped=self.opt_outs.is_stopped,
+        )
+        self.routing = Routing(
+            world,
+            self.dispatch.lanes,
+            self.dispatch.choose_link,
+            self._partner_ids,
+            default_service=self.catalogue.default_service,
+            counted=self.tally.routed,
+        )
         self.reception = Reception(
             world,
             writer,
@@ -125,6 +147,7 @@ class Gateway:
             backlog_max=settings.backlog.messages_max,
             accepted=self.tally.accepted,
             refused=self.tally.refused,
+            routing=self.routing,
         )
         self.receiving = Receiving(self.catalogue, self._partner_ids)
         carrier = CarrierSide(
@@ -191,7 +214,10 @@ class Gateway:
         async def tell(_where: dict[str, str], _asked: dict[str, Any]) -> Any:
             return self.status()
 
-        return [control.Order("GET", "/status", tell)]
+        return [
+            control.Order("GET", "/status", tell),
+            *control_routes.orders(self.routing, self.opt_outs, self.reader, self.world.clock),
+        ]
 
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
@@ -254,6 +280,8 @@ class Gateway:
         self.delivering.noticed(notice)
 
     def _received(self, received: Received) -> None:
+        if received.opt_out is not None:
+            self.opt_outs.changed(received.opt_out)
         if received.handover is not None:
             self.delivering.offer(received.handover)
         if received.reply is not None:
@@ -264,6 +292,7 @@ class Gateway:
         self.tally.metrics.receipts_parked = parked
 
     def _scrape(self) -> bytes:
+        self.tally.metrics.opted_out_late = self.opt_outs.stopped_late
         return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)
 
     async def _read_partners(self) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
+from gateway.settings_routes import Numbering, NumberList, Route
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
 from gateway.settings_smpp import Link, SmppServer
 
@@ -156,6 +157,9 @@ class Settings(Section):
     links: tuple[Link, ...] = Field(default=(), description=Link.__doc__)
     services: tuple[Service, ...] = Field(default=(), description=Service.__doc__)
     short_codes: tuple[ShortCode, ...] = Field(default=(), description=ShortCode.__doc__)
+    routes: tuple[Route, ...] = Field(default=(), description=Route.__doc__)
+    number_lists: tuple[NumberList, ...] = Field(default=(), description=NumberList.__doc__)
+    numbering: Numbering = Field(default=Numbering(), description=Numbering.__doc__)
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)
     billing: Billing = Field(default=Billing(), description=Billing.__doc__)
     backlog: Backlog = Field(default=Backlog(), description=Backlog.__doc__)

@@ -46,6 +46,10 @@ class Tally:
         """A submission was not taken."""
         self.metrics.messages_refused[_FRONTS[front], reason] += 1
 
+    def routed(self, rule: str, link: str) -> None:
+        """A routing rule chose a link."""
+        self.metrics.messages_routed[rule, link] += 1
+
     def received(self, effect: str, link: str) -> None:
         """Something came from a carrier: an MO or part of one, or a receipt by its effect."""
         if effect in ("joined", "part"):

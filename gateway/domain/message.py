@@ -83,6 +83,7 @@ class Flight:
         "message",
         "segment_id",
         "sent_s",
+        "tried",
         "wallet",
     )
 
@@ -109,6 +110,7 @@ class Flight:
         self.held_minor = held_minor  # of the whole message
         self.accepted_s = accepted_s  # monotonic, for latency
         self.sent_s = 0.0
+        self.tried: tuple[str, ...] = ()  # links that refused it
 
 
 def fold(states: Iterable[int]) -> State:

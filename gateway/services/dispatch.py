@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gateway.domain import verdict
-from gateway.domain.message import Flight, State, UnknownOutcome
+from gateway.domain.message import Flight, Message, State, UnknownOutcome
 from gateway.domain.pacing import Pace
 from gateway.domain.verdict import Verdict
 from gateway.services import outcome
@@ -56,6 +56,7 @@ class Dispatch:
         limits: Limits,
         noticed: Callable[[Notice], None],
         sent: Callable[[Flight, float], None],
+        is_stopped: Callable[[Message], bool] = lambda _message: False,
     ) -> None:
         self._world = world
         self._writer = writer
@@ -64,6 +65,7 @@ class Dispatch:
         self._limits = limits
         self._noticed = noticed
         self._sent = sent
+        self._is_stopped = is_stopped
         self.lanes: dict[str, Lane] = {}
         self._flying: dict[tuple[str, str], Flight] = {}
         self._ended: dict[tuple[str, str], None] = {}
@@ -146,8 +148,7 @@ class Dispatch:
         room, room_ahead = lane.room(now_s), lane.room_ahead(now_s)
         while lane.waiting and (room_ahead if self._policy(lane.waiting[0]) is UnknownOutcome.RESEND else room) > 0:
             flight = lane.waiting.popleft()
-            if flight.message.expires_at <= now_us:
-                self.end(flight, State.EXPIRED, "validity period over")
+            if self._is_over(flight, now_us):
                 continue
             room, room_ahead = room - 1, room_ahead - 1
             lane.reserved += 1
@@ -169,10 +170,18 @@ class Dispatch:
         now_us = self._world.clock.now_us() if lane.claimed else 0
         while lane.claimed and lane.link.window_free > 0:
             flight = lane.claimed.popleft()
-            if flight.message.expires_at <= now_us:
-                self.end(flight, State.EXPIRED, "validity period over")
-            else:
+            if not self._is_over(flight, now_us):
                 self._send(lane, flight)
+
+    def _is_over(self, flight: Flight, now_us: int) -> bool:
+        """Whether a segment may not leave any more; then it is ended."""
+        if flight.message.expires_at <= now_us:
+            self.end(flight, State.EXPIRED, "validity period over")
+        elif self._is_stopped(flight.message):
+            self.end(flight, State.FAILED, "opted out")
+        else:
+            return False
+        return True
 
     def release(self) -> None:
         """Before a stop: claim nothing more, and give back what is claimed and has not left."""

@@ -19,6 +19,7 @@ from gateway.domain.address import Address
 from gateway.domain.keywords import Keyword
 from gateway.domain.message import Front, UnknownOutcome
 from gateway.services.catalogue import Catalogue, ShortCode
+from gateway.services.opt_outs import OptOut
 from gateway.services.outcome import CONNECTOR
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
 from gateway.sms import udh
@@ -63,6 +64,7 @@ class Received(NamedTuple):
     effect: str  # joined, part, repeat
     handover: Handover | None
     reply: Draft | None
+    opt_out: OptOut | None = None  # what the subscriber has decided by it
 
 
 class Receiving:
@@ -164,7 +166,7 @@ class Receiving:
         reply = self._answer(conn, item, code, found.keyword) if code is not None and found.keyword is not None else None
         target = _target(found)
         if target is None:
-            return Received("joined", None, reply)
+            return Received("joined", None, reply, _opt_out(item, code, found))
         entry = outbox.Entry(item.id, target, outbox.KIND_MO if found.partner_id is not None else outbox.KIND_CHAT, item.id, 0)
         outbox.insert(conn, [entry])
         return Received("joined", Handover(entry, None, row, None, item.at), reply)
@@ -191,7 +193,7 @@ class Receiving:
             return _Whereto("not_a_friend", None, None, None)
         if keyword is Keyword.BLOCK:
             slots.stop(conn, item.source.digits_or_name, item.destination.digits_or_name, item.at)
-            return _Whereto("keyword", None, None, None)
+            return _Whereto("keyword", None, None, None, is_blocking=True)
         return _Whereto("im", None, account, None)
 
     def _answer(self, conn: Connection, item: Incoming, code: ShortCode, keyword: Keyword) -> Draft | None:
@@ -242,6 +244,7 @@ class _Whereto(NamedTuple):
     partner_id: int | None
     im_account: int | None
     keyword: Keyword | None
+    is_blocking: bool = False  # the one address it was sent to
 
 
 def _accepts(conn: Connection, account: int, peer: str) -> bool:
@@ -251,6 +254,14 @@ def _accepts(conn: Connection, account: int, peer: str) -> bool:
         return contact.relation is im_friends.Relation.FRIEND
     written = select(im_message.c.id).where(im_message.c.account == account, im_message.c.peer == peer, im_message.c.is_outgoing)
     return im.find_account(conn, account) is not None and conn.execute(written.limit(1)).first() is not None
+
+
+def _opt_out(item: Incoming, code: ShortCode | None, found: _Whereto) -> OptOut | None:
+    if found.is_blocking:
+        return OptOut(item.source.digits_or_name, item.destination.digits_or_name, True)
+    if code is None or found.keyword not in (Keyword.STOP, Keyword.START):
+        return None
+    return OptOut(item.source.digits_or_name, code.number, found.keyword is Keyword.STOP)
 
 
 def _target(found: _Whereto) -> str | None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
 from gateway.services.catalogue import Catalogue
 from gateway.services.dispatch import Dispatch
+from gateway.services.routing import Routing
 from gateway.services.submit import ENCODING_NAMES, Accepting, Draft, Drafting, Submission
 from gateway.store import partners
 from gateway.store.writer import StoreWriter
@@ -48,6 +49,7 @@ class Reception:
         backlog_max: int,
         accepted: Callable[[int, int], None],
         refused: Callable[[int, str], None] = _uncounted,
+        routing: Routing | None = None,
     ) -> None:
         self._world = world
         self._writer = writer
@@ -58,6 +60,7 @@ class Reception:
         self._backlog_max = backlog_max
         self._accepted = accepted
         self._refused = refused
+        self._routing = routing
         self.queued = 0  # set by the sweep from the table; a bound, not an exact count
 
     def submit(self, submission: Submission, done: Callable[[Answer], None]) -> None:
@@ -200,8 +203,11 @@ class Reception:
             raise StoreUnavailable
         if self.queued >= self._backlog_max:
             raise Refused("backlog_full", "too many messages are waiting; try again later", kind=Kind.THROTTLED)
-        dispatch, clock = self._dispatch, self._world.clock
-        link = dispatch.choose_link()
+        dispatch, clock, routing = self._dispatch, self._world.clock, self._routing
+        if routing is None or routing.is_plain:
+            link = dispatch.choose_link()
+        else:
+            submission, link = routing.lead(submission, clock.now_us())
         if not link:
             raise Refused("no_link", "no link is configured, so nothing can be sent")
         return self._drafting.draft(

@@ -42,6 +42,7 @@ class Sender(NamedTuple):
     partner_id: int | None = None
     im_account: int | None = None
     im_message_id: int | None = None
+    partner: str = ""  # its name, for routing
 
 
 class Submission(NamedTuple):

@@ -50,8 +50,9 @@ def test_the_sample_file_reads_back_as_the_sample(path: Path):
 def test_the_sample_file_has_every_key_of_every_section():
     written = tomllib.loads(sample_toml())
 
-    assert list(written) == list(Settings.model_fields)
-    for key in Settings.model_fields:
+    filled = [key for key in Settings.model_fields if getattr(SAMPLE, key) != ()]
+    assert list(written) == filled
+    for key in filled:
         sample = getattr(SAMPLE, key)
         for entry, values in zip(sample, written[key], strict=True) if isinstance(sample, tuple) else [(sample, written[key])]:
             assert list(values) == list(type(entry).model_fields)
