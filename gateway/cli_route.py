@@ -81,9 +81,10 @@ def list_rules(
     if as_json:
         typer.echo(json.dumps(found))
         return
+    width = _width(found["rules"])
     for number, rule in enumerate(found["rules"], 1):
         links = ", ".join(f"{link} ({state})" for link, state in rule["links"].items())
-        typer.echo(f"{number:>3}  {rule['rule']:<16}  {links or 'rejects: ' + rule['rejects']}")
+        typer.echo(f"{number:>3}  {rule['rule']:<{width}}  {links or 'rejects: ' + rule['rejects']}")
     if not found["rules"]:
         typer.echo("no rules: the first link that is up takes every message")
 
@@ -169,11 +170,16 @@ def _lines(told: dict[str, Any], to: str) -> Iterator[str]:
         yield "no gateway answers; this is what the configuration says, with every link up"
     if told["network"]:
         yield f"{mask(to.lstrip('+'))} is of {told['network']}, by the {'portability table' if told['ported'] else 'numbering plan'}"
+    width = _width(told["rules"])
     for number, rule in enumerate(told["rules"], 1):
-        yield f"{number:>3}  {rule['rule']:<16}  {rule['verdict']:<11}  {rule['why']}".rstrip()
+        yield f"{number:>3}  {rule['rule']:<{width}}  {rule['verdict']:<11}  {rule['why']}".rstrip()
     if told["refused"]:
         yield f"refused ({told['refused']}): {told['why']}"
         return
     said = f", by rule {told['rule']}" if told["rule"] else ""
     sender = f", from {told['sender']}" if told["sender"] else ""
     yield f"link {told['link']}{said}{sender}: {told['why']}"
+
+
+def _width(rules: list[dict[str, Any]]) -> int:
+    return max((len(rule["rule"]) for rule in rules), default=0)

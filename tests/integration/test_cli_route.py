@@ -80,9 +80,9 @@ def test_without_a_gateway_the_configuration_explains(shell: Shell, tmp_path: Pa
     assert told.code == 0
     assert told.out.splitlines() == [
         "no gateway answers; this is what the configuration says, with every link up",
-        "  1  night             passed over  hours: 09:30 is not in 22:00-06:00 (Asia/Shanghai)",
-        "  2  bulk              passed over  services: chat is not premium",
-        "  3  rest              takes        link mobile: number 1 of 2 in order",
+        "  1  night  passed over  hours: 09:30 is not in 22:00-06:00 (Asia/Shanghai)",
+        "  2  bulk   passed over  services: chat is not premium",
+        "  3  rest   takes        link mobile: number 1 of 2 in order",
         "link mobile, by rule rest: the first rule that fits and has a healthy link",
     ]
 
@@ -226,14 +226,14 @@ async def test_the_running_gateway_explains_with_the_state_of_its_links(shell: S
         listed = await asyncio.to_thread(shell, "route", "list", "-c", config)
 
     assert told.out.splitlines() == [
-        "  1  all               takes        link sim: the only one",
+        "  1  all  takes        link sim: the only one",
         "link sim, by rule all: the first rule that fits and has a healthy link",
     ]
     assert waits.out.splitlines() == [
-        "  1  all               waits        links: sim is down",
+        "  1  all  waits        links: sim is down",
         "link sim, by rule all: no rule that fits has a healthy link; it waits",
     ]
-    assert listed.out == "  1  all               sim (down)\n"
+    assert listed.out == "  1  all  sim (down)\n"
 
 
 async def test_a_reload_is_told_what_was_read(shell: Shell, tmp_path: Path):
