@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
-from gateway.settings_routes import Numbering, NumberList, Route
+from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
 from gateway.settings_smpp import Link, SmppServer
 
@@ -77,6 +77,10 @@ class Service(Section):
     )
     validity_s: int = Field(86_400, ge=60, le=5_443_200, description="How long delivery is tried before the message expires, uncharged")
     parts_max: int = Field(10, ge=1, le=255, description="Longest message, in SMS parts; a longer one is refused, never cut")
+    quiet_hours: HoursOfDay = Field(
+        "", description="Messages that come within these hours, such as 21:00-08:00, wait until they are over; urgent ones do not"
+    )
+    quiet_time_zone: Zone = Field("UTC", description="Time zone of quiet_hours, such as Asia/Shanghai")
 
 
 class ShortCode(Section):

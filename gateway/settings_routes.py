@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from gateway.domain.address import AddressError, sender
 from gateway.settings_section import Name, Section
@@ -19,6 +19,27 @@ SHARE_MAX = 1_000_000
 HOURS = re.compile(r"^([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]|24):([0-5][0-9])$")
 _LINK = re.compile(r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,31})(?::([0-9]{1,7}))?$")
 _STATUS = re.compile(r"^0[xX][0-9A-Fa-f]{1,8}$|^[1-9][0-9]{0,9}$")
+
+
+def _are_hours(hours: str) -> str:
+    match = HOURS.fullmatch(hours)
+    if hours and (match is None or (match[3] == "24" and match[4] != "00") or hours[:5] == hours[6:]):
+        raise ValueError("must be two times of day such as 08:00-20:00")
+    return hours
+
+
+def _is_a_zone(time_zone: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(time_zone)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("is no time zone known to this machine") from None
+    return time_zone
+
+
+HoursOfDay = Annotated[str, AfterValidator(_are_hours)]
+Zone = Annotated[str, AfterValidator(_is_a_zone)]
 
 
 class Route(Section):
@@ -34,11 +55,11 @@ class Route(Section):
     sender_types: tuple[
         Literal["unknown", "international", "national", "network_specific", "subscriber", "alphanumeric", "abbreviated"], ...
     ] = Field((), description="The type of number of its sender is one of these, such as alphanumeric or international")
-    hours: str = Field("", description="It comes within these hours, such as 08:00-20:00 or, over midnight, 22:00-06:00")
+    hours: HoursOfDay = Field("", description="It comes within these hours, such as 08:00-20:00 or, over midnight, 22:00-06:00")
     weekdays: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field((), description="It comes on one of these days")
     since: str = Field("", description="It comes on this day or later, such as 2026-11-23")
     until: str = Field("", description="It comes on this day or earlier")
-    time_zone: str = Field("UTC", description="Time zone of hours, weekdays and days, such as Asia/Shanghai")
+    time_zone: Zone = Field("UTC", description="Time zone of hours, weekdays and days, such as Asia/Shanghai")
     links: tuple[str, ...] = Field(
         (), description="Links in order of preference; or each with its share of the messages, as in mobile:70, unicom:30"
     )
@@ -54,14 +75,6 @@ class Route(Section):
     reject: str = Field("", max_length=200, description="Refuse the message with this reason; then there are no links")
     set_sender: str = Field("", max_length=20, description="Send from this sender instead; empty leaves it")
 
-    @field_validator("hours")
-    @classmethod
-    def _are_hours(cls, hours: str) -> str:
-        match = HOURS.fullmatch(hours)
-        if hours and (match is None or (match[3] == "24" and match[4] != "00") or hours[:5] == hours[6:]):
-            raise ValueError("must be two times of day such as 08:00-20:00")
-        return hours
-
     @field_validator("since", "until")
     @classmethod
     def _is_a_day(cls, day: str) -> str:
@@ -71,17 +84,6 @@ class Route(Section):
             except ValueError:
                 raise ValueError("must be a day such as 2026-11-23") from None
         return day
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_a_zone(cls, time_zone: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(time_zone)
-        except (ValueError, OSError, KeyError):
-            raise ValueError("is no time zone known to this machine") from None
-        return time_zone
 
     @field_validator("set_sender")
     @classmethod
@@ -139,6 +141,12 @@ class Numbering(Section):
     plan_file: str = Field("", description="Numbering plan, lines of prefix;mcc;mnc;operator;country")
     portability_file: str = Field("", description="Numbers carried to another network, lines of number;network (46001 or its operator)")
     rates_file: str = Field("", description="What links ask, lines of link;prefix;cost, the cost a whole number in one unit of your own")
+
+
+def minutes_of(hours: str) -> tuple[int, int] | None:
+    """The two minutes of the day that hours begin and end with; None for ""."""
+    match = HOURS.fullmatch(hours)
+    return None if match is None else (int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4]))
 
 
 # -- faults and doubts that show between keys -------------------------------------------------------------------------------

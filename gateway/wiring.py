@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from billing.tariff import ChargeBy, FlatTariff, Price
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.quiet import Quiet
 from gateway.links.smpp_client import LinkConfig
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
+from gateway.settings import Service as ServiceSettings
 from gateway.settings import Settings, Web
+from gateway.settings_routes import minutes_of
 from gateway.settings_smpp import Link
 from gateway.smpp.session import Limits
 from gateway.web import limits as web_limit
@@ -33,6 +38,7 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
             rated.tariff_version,
             rated.tariff_rule,
             int(rated.fee_class),
+            quiet=quiet_of(each),
         )
     codes = {
         code.number: ShortCode(
@@ -47,6 +53,12 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
     default_service = settings.services[0].name if settings.services else ""
     default_code = settings.messenger.short_code or (settings.short_codes[0].number if settings.short_codes else "")
     return Catalogue(services, codes, default_service, default_code, revenue_account, tuple(code.plan for code in codes.values()))
+
+
+def quiet_of(service: ServiceSettings) -> Quiet | None:
+    """When a service's messages wait."""
+    minutes = minutes_of(service.quiet_hours)
+    return None if minutes is None else Quiet(*minutes, ZoneInfo(service.quiet_time_zone))
 
 
 def link_config(link: Link) -> LinkConfig:

@@ -25,7 +25,7 @@ from gateway.domain.route_conditions import (
 from gateway.domain.routing import Rule
 from gateway.services.route_sources import ListSource, Sources
 from gateway.settings import Settings
-from gateway.settings_routes import HOURS, Route
+from gateway.settings_routes import Route, minutes_of
 
 
 def sources_of(settings: Settings) -> Sources:
@@ -76,8 +76,8 @@ def _conditions(route: Route) -> list[Condition]:
         conditions.append(SenderTons(TON_NAMES.index(name) for name in route.sender_types))
     if route.networks:
         conditions.append(Networks(route.networks))
-    if hours := HOURS.fullmatch(route.hours):
-        conditions.append(Hours(int(hours[1]) * 60 + int(hours[2]), int(hours[3]) * 60 + int(hours[4]), zone))
+    if (minutes := minutes_of(route.hours)) is not None:
+        conditions.append(Hours(*minutes, zone))
     if route.weekdays:
         conditions.append(Weekdays((WEEKDAYS.index(day) for day in route.weekdays), zone))
     if route.since or route.until:

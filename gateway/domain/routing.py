@@ -12,7 +12,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from gateway.domain.address import Address
-from gateway.domain.failure import Refused
+from gateway.domain.failure import Kind, Refused
 from gateway.domain.numbering import NO_NUMBERING, NO_RATES, Network, Numbering, Rates
 from gateway.domain.prefixes import PrefixMap, shortest_only
 from gateway.domain.route_conditions import Condition, Networks, Partners, Prefixes, RouteFacts
@@ -88,8 +88,8 @@ class Table:
     # -- choosing -----------------------------------------------------------------------------------------------------
 
     def choose(self, facts: RouteFacts, fault_of: FaultOf) -> Choice:
-        """The link for a message; raises Refused with reason "blocked" (a rule rejects it) or "no_route" (none takes it)."""
-        best, best_rank = None, _RANK_NONE
+        """The link for a message; raises Refused: "blocked" (a rule rejects it), "no_route" (none fits) or "no_link"."""
+        best, best_rank, is_fitting = None, _RANK_NONE, False
         for rule, links in self._fitting(facts):
             if rule.rejects:
                 if best is None:
@@ -101,14 +101,22 @@ class Table:
                     return Choice(link, rule.name, _WHY_HEALTHY, rule.sender)
                 if rank < best_rank:
                     best, best_rank = Choice(link, rule.name, _WHY_WAITS, rule.sender), rank
+            is_fitting = True
             if rule.is_waiting:
                 break
-        if best is None:
-            raise Refused("no_route", "no routing rule takes messages like this one", field="to")
-        return best
+        if best is not None:
+            return best
+        if is_fitting:
+            raise Refused("no_link", "the links of its routing rules are not there", kind=Kind.TEMPORARY)
+        raise Refused("no_route", "no routing rule takes messages like this one", field="to")
 
-    def next_link(self, facts: RouteFacts, link: str, tried: Sequence[str], status: int | None, fault_of: FaultOf) -> str | None:
-        """Where a segment goes that `link` refused with a command_status, or, for None, that waits for a link down too long."""
+    def next_link(
+        self, facts: RouteFacts, link: str, tried: Sequence[str], status: int | None, fault_of: FaultOf, *, is_passed_on: bool = False
+    ) -> str | None:
+        """Where a segment goes that `link` refused with a command_status, or, for None, that waits for a link down too long.
+
+        `is_passed_on`: the link itself says that this status wants another link, whatever the rule lists.
+        """
         found: str | None = None
         is_reached = False
         for rule, links in self._fitting(facts):
@@ -116,7 +124,7 @@ class Table:
                 if link not in rule.links:
                     continue
                 is_reached = True
-                if rule.is_waiting if status is None else status not in rule.next_on:
+                if rule.is_waiting if status is None else not is_passed_on and status not in rule.next_on:
                     return None
             if rule.rejects:
                 break

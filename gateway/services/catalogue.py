@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.quiet import Quiet
 
 
 class Service(NamedTuple):
@@ -21,6 +22,7 @@ class Service(NamedTuple):
     tariff_version: str
     tariff_rule: str
     fee_class: int
+    quiet: Quiet | None = None
 
 
 class ShortCode(NamedTuple):

@@ -86,7 +86,7 @@ class Routing:
     def next_link(self, flight: Flight, status: int | None) -> str | None:
         """Where a segment goes that its link refused with a command_status, or, for None, whose link has been down too long.
 
-        None when no rule says so. A link that refused a segment does not get it again.
+        None when no rule says so. No link gets a segment again that was moved away from it.
         """
         message, table = flight.message, self._routes.table
         if not table.rules:
@@ -101,10 +101,7 @@ class Routing:
             message.front,
             message.accepted_at,
         )
-        found = table.next_link(facts, flight.link, flight.tried, status, self.fault_of)
-        if found is not None and status is not None:
-            flight.tried += (flight.link,)
-        return found
+        return table.next_link(facts, flight.link, flight.tried, status, self.fault_of)
 
     def fault_of(self, link: str) -> str:
         """What is the matter with a link, in one word; "" when it can take messages."""

@@ -16,8 +16,9 @@ from billing import book
 from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
 from gateway.domain.failure import Refused
-from gateway.domain.fairness import queue_of
-from gateway.domain.message import Flight, Message, State, UnknownOutcome
+from gateway.domain.fairness import URGENT_PRIORITY, queue_of
+from gateway.domain.message import Flight, Front, Message, State, UnknownOutcome
+from gateway.domain.quiet import Quiet
 from gateway.services.catalogue import Catalogue, Service
 from gateway.sms import segments as text_segments
 from gateway.sms.content import text_of
@@ -120,6 +121,8 @@ class Drafting:
         Raises Refused with the field at fault.
         """
         service = self._service(submission.service)
+        if service.quiet is not None:
+            submission = _after_quiet(submission, service.quiet, now_us)
         encoding, data_coding, esm_class, bodies = self._segments(submission, service)
         validity_us = service.validity_us if submission.validity_us is None else min(submission.validity_us, service.validity_us)
         sender, source, destination = submission.sender, submission.source, submission.destination
@@ -194,6 +197,14 @@ class Drafting:
         self._references[destination] = turned & 0xFF
         if len(self._references) > _REFERENCES_MAX:
             del self._references[next(iter(self._references))]
+
+
+def _after_quiet(submission: Submission, quiet: Quiet, now_us: int) -> Submission:
+    """What falls into quiet hours is sent when they are over, unless it is urgent or answers its reader."""
+    if submission.priority >= URGENT_PRIORITY or submission.sender.front == Front.GATEWAY:
+        return submission
+    over_at = quiet.over_at(submission.schedule_at or now_us)
+    return submission if over_at is None else submission._replace(schedule_at=over_at)
 
 
 def _event(message: Message, service: Service, wallet: int | None, link: str) -> BillableEvent:

@@ -162,7 +162,7 @@ def test_with_every_link_in_trouble_a_message_waits_for_the_best_of_them():
 
 
 def test_a_link_that_is_not_there_is_not_waited_for():
-    assert refusal(Table([Rule("gone", (), ("a",))]), fault_of=faults(a="unknown")).reason == "no_route"
+    assert refusal(Table([Rule("gone", (), ("a",))]), fault_of=faults(a="unknown")).reason == "no_link"
 
 
 def test_the_cheapest_healthy_link_takes_it_and_one_without_a_rate_comes_last():
@@ -233,6 +233,10 @@ NEXT = Table(
 )
 def test_what_was_refused_goes_to_the_next_link_of_its_rule_or_of_the_next_rule(link, tried, status, known, found):
     assert NEXT.next_link(FACTS, link, tried, status, faults(**known)) == found
+
+
+def test_a_link_can_pass_on_what_no_rule_lists():
+    assert NEXT.next_link(FACTS, "a", (), 0x0A, healthy, is_passed_on=True) == "b"
 
 
 def test_what_waits_for_a_rule_that_waits_stays_there():
