@@ -17,6 +17,7 @@ from gateway import wiring, wiring_routes
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import StoreUnavailable
+from gateway.domain.message import Flight
 from gateway.domain.pacing import Pace
 from gateway.links.smpp_carrier import CarrierSide
 from gateway.links.smpp_client import SmppLink
@@ -129,6 +130,7 @@ class Gateway:
             limits=limits,
             noticed=self._noticed,
             sent=self.tally.sent,
+            reroute=self._next_link,
             is_stopped=self.opt_outs.is_stopped,
         )
         self.routing = Routing(
@@ -161,9 +163,11 @@ class Gateway:
             delivered=self.tally.delivered,
         )
         for each in settings.links:
-            link = SmppLink(wiring.link_config(each), world, carrier)
+            config = wiring.link_config(each)
+            link = SmppLink(config, world, carrier)
             self.links.append(link)
-            self.dispatch.add_link(link, Pace(each.rate_per_s, world.clock.monotonic()))
+            pace = Pace(each.rate_per_s, world.clock.monotonic())
+            self.dispatch.add_link(link, pace, errors=config.errors, reroute_after_s=config.reroute_after_s)
         self.sweep = Sweep(
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
@@ -266,6 +270,7 @@ class Gateway:
                     "binds": sum(bind.is_bound for bind in link.binds),
                     "window_free": link.window_free,
                     "waiting": self.dispatch.lanes[link.name].depth,
+                    "pace": self.dispatch.state(link.name).pace(),
                     "reason": next((bind.last_failure for bind in link.binds if bind.last_failure), ""),
                 }
                 for link in self.links
@@ -278,6 +283,9 @@ class Gateway:
     def _noticed(self, notice: Notice) -> None:
         self.tally.ended(notice)
         self.delivering.noticed(notice)
+
+    def _next_link(self, flight: Flight, status: int | None) -> str | None:
+        return self.routing.next_link(flight, status)
 
     def _received(self, received: Received) -> None:
         if received.opt_out is not None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from gateway.domain.verdict import ErrorTable
 from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Section, Ton
 
 
@@ -52,7 +53,21 @@ class Link(Section):
     source_npi: Npi = Field(1, description="Numbering plan of our short codes")
     destination_ton: Ton = Field(1, description="Type of number of handsets")
     destination_npi: Npi = Field(1, description="Numbering plan of handsets")
+    errors: dict[str, str] = Field(
+        {},
+        description="What this carrier's command_status means where it differs: codes or ranges to throttle, busy, retry, next_route"
+        ' or final, as {"0x45" = "next_route", "0x400-0x4FF" = "final", "0x08" = "retry 10x 30s"}',
+    )
+    reroute_after_s: SecondsOrOff = Field(
+        0.0, description="A link down for so long offers what waits for it to the other links that its routes name; 0 never does"
+    )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+
+    @field_validator("errors")
+    @classmethod
+    def _reads_as_a_table(cls, errors: dict[str, str]) -> dict[str, str]:
+        ErrorTable.parse(errors)
+        return errors
 
     @field_validator("password")
     @classmethod

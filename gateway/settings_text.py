@@ -87,7 +87,14 @@ def _kind(field: FieldInfo) -> str:
         return " ".join(f'`"{choice}"`' for choice in choices)
     if get_origin(field.annotation) is tuple:
         return "list of text"
-    names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
+    names: dict[Any, str] = {
+        str: "text",
+        int: "integer",
+        float: "number",
+        bool: "true or false",
+        SecretStr: "secret text",
+        dict[str, str]: "table",
+    }
     return names[field.annotation] + _limits_in_brackets(field)
 
 
@@ -109,9 +116,11 @@ def _limits_in_brackets(field: FieldInfo) -> str:
 
 
 def toml_value(value: object) -> str:
-    """A scalar, or a list of them, as TOML writes it."""
+    """A scalar, or a list or a table of them within a line, as TOML writes it."""
     if isinstance(value, tuple):
         return f"[{', '.join(toml_value(entry) for entry in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml_value(key)} = {toml_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, bool):

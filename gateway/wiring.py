@@ -8,6 +8,7 @@ from billing.tariff import ChargeBy, FlatTariff, Price
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
 from gateway.domain.quiet import Quiet
+from gateway.domain.verdict import ErrorTable
 from gateway.links.smpp_client import LinkConfig
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
@@ -82,6 +83,8 @@ def link_config(link: Link) -> LinkConfig:
         link.source_npi,
         link.destination_ton,
         link.destination_npi,
+        errors=ErrorTable.parse(link.errors),
+        reroute_after_s=link.reroute_after_s,
     )
 
 

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.message import Flight
+from gateway.domain.verdict import ErrorTable
 from gateway.links.smpp_transport import SmppTransport
 from gateway.smpp import events as e
 from gateway.smpp import pdu as p
@@ -57,6 +58,8 @@ class LinkConfig(NamedTuple):
     destination_ton: int = 1
     destination_npi: int = 1
     ssl: ssl.SSLContext | None = None
+    errors: ErrorTable = ErrorTable()
+    reroute_after_s: float = 0.0
 
 
 class Carrier(Protocol):

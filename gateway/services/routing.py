@@ -12,6 +12,7 @@ from typing import Any
 from gateway.domain.failure import Refused
 from gateway.domain.message import Flight
 from gateway.domain.routing import Choice, RouteFacts
+from gateway.domain.verdict import Verdict
 from gateway.services.lane import Lane
 from gateway.services.route_sources import NO_ROUTES, Routes, Sources, read
 from gateway.services.submit import Submission
@@ -86,11 +87,14 @@ class Routing:
     def next_link(self, flight: Flight, status: int | None) -> str | None:
         """Where a segment goes that its link refused with a command_status, or, for None, whose link has been down too long.
 
-        None when no rule says so. No link gets a segment again that was moved away from it.
+        None when no rule says so. Without rules every link is as good, where a link's own settings ask for another. No link gets a
+        segment again that was moved away from it.
         """
-        message, table = flight.message, self._routes.table
+        message, table, lane = flight.message, self._routes.table, self._lanes.get(flight.link)
+        is_passed_on = status is not None and lane is not None and lane.errors.of(status).verdict is Verdict.NEXT_ROUTE
         if not table.rules:
-            return None
+            others = (name for name in self._lanes if name != flight.link and name not in flight.tried and not self.fault_of(name))
+            return next(others, None) if status is None or is_passed_on else None
         # At the time it was accepted, so that the same rules fit as then.
         facts = RouteFacts(
             self._partner_name(message.partner_id),
@@ -101,14 +105,14 @@ class Routing:
             message.front,
             message.accepted_at,
         )
-        return table.next_link(facts, flight.link, flight.tried, status, self.fault_of)
+        return table.next_link(facts, flight.link, flight.tried, status, self.fault_of, is_passed_on=is_passed_on)
 
     def fault_of(self, link: str) -> str:
         """What is the matter with a link, in one word; "" when it can take messages."""
         lane = self._lanes.get(link)
         if lane is None:
             return "unknown"
-        if lane.is_stopping:
+        if lane.is_closed:
             return "held"
         if lane.link.window_free <= 0 and not lane.link.is_up:
             return "down"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from gateway.wiring_routes import sources_of
 from simulators.esme import Esme
 from simulators.smsc import Smsc
 from simulators.smsc_config import SmscConfig
+from simulators.smsc_rules import Rule
 from tests.support.gateway import CHAT_CODE, HOST, PARTNER_CODE, House, opened_gateway
 
 PHONE, HONG_KONG = "8613900001234", "85291234567"
@@ -142,6 +144,83 @@ async def test_a_rule_puts_in_its_own_sender(tmp_path: Path):
         assert [taken.pdu.source_addr for taken in opened.house.smsc.log] == ["MyBank"]
 
 
+# -- from one link to the next ------------------------------------------------------------------------------------------------
+
+REFUSING = (Rule(status=INVALID_DESTINATION),)
+
+
+async def test_a_listed_refusal_goes_to_the_next_link_and_is_charged_once(tmp_path: Path):
+    async with town(tmp_path, split("two", "sim", next_on=("0x0B",))) as opened:
+        opened.other.rules.replace(REFUSING)
+
+        assert await opened.send() == 0
+
+        await opened.house.until_states(State.DELIVERED)
+        assert await opened.links() == ["sim"]
+        assert [opened.house.smsc.counts.accepted, opened.other.counts.accepted] == [1, 0]
+        assert [charge.link for charge in await opened.house.charges()] == ["sim"]
+        assert b"stat:DELIVRD" in (await opened.esme.next_delivery()).short_message
+
+
+async def test_a_refusal_that_no_rule_lists_ends_the_message(tmp_path: Path):
+    async with town(tmp_path, split("two", "sim", next_on=("0x0A",))) as opened:
+        opened.other.rules.replace(REFUSING)
+
+        assert await opened.send() == 0
+
+        await opened.house.until_states(State.FAILED)
+        assert opened.house.smsc.counts.accepted == 0
+
+
+async def test_a_message_that_every_link_refuses_ends_after_the_last(tmp_path: Path):
+    async with town(tmp_path, split("two", "sim", next_on=("0x0B",))) as opened:
+        for smsc in (opened.other, opened.house.smsc):
+            smsc.rules.replace(REFUSING)
+
+        assert await opened.send() == 0
+
+        await opened.house.until_states(State.FAILED)
+        assert await opened.links() == ["sim"]
+
+
+async def test_the_next_rule_takes_over_after_the_last_link_of_one(tmp_path: Path):
+    first = Route(name="first", prefixes=("86139",), links=("two",), next_on=("0x0B",))
+    async with town(tmp_path, first, split("sim")) as opened:
+        opened.other.rules.replace(REFUSING)
+
+        assert await opened.send() == 0
+
+        await opened.house.until_states(State.DELIVERED)
+        assert await opened.links() == ["sim"]
+
+
+async def test_without_rules_a_link_can_pass_on_what_it_refuses(tmp_path: Path):
+    link = {"errors": {"0x0B": "next_route"}}
+    async with town(tmp_path, link=link) as opened:
+        opened.house.smsc.rules.replace(REFUSING)
+
+        assert await opened.send() == 0
+
+        await opened.house.until_states(State.DELIVERED)
+        assert await opened.links() == ["two"]
+
+
+async def test_what_waits_for_a_link_that_stays_down_goes_to_another_once(tmp_path: Path):
+    own = Route(name="own", links=("two",))
+    async with town(tmp_path, own, link={"reroute_after_s": 0.5}) as opened:
+        await without_two(opened)
+        long = b"A text of several parts. " * 10
+        assert [await opened.send(), await opened.send(text=long)] == [0, 0]
+        assert await opened.links() == ["two"] * 3
+        gateway = opened.house.gateway
+
+        await gateway.routing.reload(sources_of(gateway.settings.model_copy(update={"routes": (own, split("sim"))})))
+
+        await opened.house.until_states(*[State.DELIVERED] * 3, timeout_s=8.0)
+        assert await opened.links() == ["sim"] * 3
+        assert opened.house.smsc.counts.accepted == 3
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +321,29 @@ async def test_what_waits_in_the_table_only_is_stopped_too_and_others_are_not(tm
             assert await opened.send() == 0
         finally:
             await revived.stop(grace_s=0.1)
+
+
+# -- quiet hours ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_in_quiet_hours_waits_in_the_store_for_their_end(tmp_path: Path):
+    now = datetime.now(UTC)
+    begun, over = now - timedelta(hours=1), now + timedelta(hours=1)
+
+    def quiet(settings: Settings) -> Settings:
+        hours = f"{begun:%H:%M}-{over:%H:%M}"
+        return settings.model_copy(update={"services": (settings.services[0].model_copy(update={"quiet_hours": hours}),)})
+
+    async with opened_gateway(tmp_path, change=quiet) as house:
+        esme = await house.esme()
+        pdu = SubmitSm(source_addr=PARTNER_CODE, dest_addr_ton=1, dest_addr_npi=1, destination_addr=PHONE, short_message=b"later")
+        waits = await esme.submit(pdu)
+        urgent = await esme.submit(pdu._replace(priority_flag=3))
+
+        assert [waits.command_status, urgent.command_status] == [0, 0]
+        rows = await house.until_states(State.ACCEPTED, State.DELIVERED)
+        assert rows[0].retry_at == int(over.replace(second=0, microsecond=0).timestamp()) * 1_000_000
+        assert house.smsc.counts.accepted == 1
 
 
 async def test_opt_outs_are_known_again_after_a_restart(tmp_path: Path):
