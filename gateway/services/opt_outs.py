@@ -5,6 +5,7 @@ The table is the truth and is asked when a message is accepted; this copy is ask
 
 from __future__ import annotations
 
+from sys import intern
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -77,5 +78,6 @@ def record(conn: Connection, opt_out: OptOut, now_us: int) -> None:
 def _by_number(conn: Connection) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for msisdn, code, _since in slots.opt_outs(conn):
-        found[msisdn] = (*found.get(msisdn, ()), code)
+        # Few codes, many numbers: each code is kept once.
+        found[msisdn] = (*found.get(msisdn, ()), intern(code))
     return found
