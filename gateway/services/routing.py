@@ -63,12 +63,20 @@ class Routing:
     # -- asked by reception and dispatch ------------------------------------------------------------------------------
 
     def lead(self, submission: Submission, now_us: int) -> tuple[Submission, str]:
-        """The link for a submission, and the submission as its rule wants it sent; raises Refused."""
+        """The link for a submission, and the submission as its rule wants it sent; counted. Raises Refused."""
+        submission, choice = self.would_lead(submission, now_us)
+        if choice.rule:
+            self._counted(choice.rule, choice.link)
+        return submission, choice.link
+
+    def would_lead(self, submission: Submission, now_us: int) -> tuple[Submission, Choice]:
+        """What `lead` decides, for whoever only wants to know; raises Refused."""
         sender, source = submission.sender, submission.source
         service = submission.service or self.default_service
         destination = submission.destination.digits_or_name
-        choice = self.choose(RouteFacts(sender.partner, service, source.digits_or_name, source.ton, destination, sender.front, now_us))
-        return submission if choice.sender is None else submission._replace(source=choice.sender), choice.link
+        facts = RouteFacts(sender.partner, service, source.digits_or_name, source.ton, destination, sender.front, now_us)
+        choice = self.choose(facts)
+        return submission if choice.sender is None else submission._replace(source=choice.sender), choice
 
     def choose(self, facts: RouteFacts) -> Choice:
         """The link for a message. Raises Refused: `blocked` or `blocked_sender` by a list or a rule, `no_route`, `no_link`."""
@@ -76,9 +84,7 @@ class Routing:
         if routes.lists:
             self._check_lists(routes, facts)
         if routes.table.rules:
-            choice = routes.table.choose(facts, self.fault_of)
-            self._counted(choice.rule, choice.link)
-            return choice
+            return routes.table.choose(facts, self.fault_of)
         link = self._first_link()
         if not link:
             raise Refused("no_link", "no link is configured, so nothing can be sent")
