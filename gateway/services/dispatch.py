@@ -53,13 +53,13 @@ class Dispatch:
         noticed: Callable[[Notice], None],
         sent: Callable[[Flight, float], None],
         reroute: Reroute | None = None,
-        is_stopped: Callable[[Message], bool] = lambda _message: False,
+        is_stopped: Callable[[Message], bool] | None = None,
     ) -> None:
         self._world = world
         self._writer = writer
         self._reader = reader
         self._sent = sent
-        self._is_stopped = is_stopped
+        self._is_stopped = is_stopped  # whether its subscriber has opted out since
         self._is_stopping = False
         self.lanes: dict[str, Lane] = {}
         self._removed: dict[str, Lane] = {}
@@ -313,15 +313,14 @@ class Dispatch:
 
     def _is_over(self, lane: Lane, flight: Flight, now_us: int) -> bool:
         """Whether a segment may not leave any more; then it is ended."""
-        is_expired = flight.message.expires_at <= now_us
-        if not is_expired and not self._is_stopped(flight.message):
+        if flight.message.expires_at <= now_us:
+            self.end(flight, State.EXPIRED, "validity period over")
+        elif self._is_stopped is not None and self._is_stopped(flight.message):
+            self.end(flight, State.FAILED, "opted out")
+        else:
             return False
         if lane.backoffs:
             lane.answered(flight)
-        if is_expired:
-            self.end(flight, State.EXPIRED, "validity period over")
-        else:
-            self.end(flight, State.FAILED, "opted out")
         return True
 
     def window_opened(self, name: str) -> None:
@@ -381,7 +380,7 @@ class Dispatch:
                 kept.extend(parts)
         for flight in kept:
             lane.waiting.put(flight.queue, flight)
-        if not moved:
+        if kept and not moved:
             lane.offered_s = now_s
         if (lane.hungry or lane.is_unread) and not lane.is_loading:
             self._queues.load(lane)
