@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from billing import book
+from billing.schema import metadata
 from gateway.domain.address import Address
 from gateway.domain.message import Flight, Front, UnknownOutcome
 from gateway.domain.pacing import Pace
@@ -20,7 +21,7 @@ from gateway.services.returns import Reroute
 from gateway.services.submit import Sender, Submission
 from gateway.store.engine import open_reading, open_writing
 from gateway.store.reader import StoreReader
-from gateway.store.schema import attempt, metadata, segment
+from gateway.store.schema import attempt, segment
 from gateway.store.writer import StoreWriter
 from simulators.world import Sim, run
 
