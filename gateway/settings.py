@@ -76,6 +76,10 @@ class Service(Section):
     )
     validity_s: int = Field(86_400, ge=60, le=5_443_200, description="How long delivery is tried before the message expires, uncharged")
     parts_max: int = Field(10, ge=1, le=255, description="Longest message, in SMS parts; a longer one is refused, never cut")
+    replace_typographic: bool = Field(
+        False,
+        description="Whether curly quotes, dashes and their like are replaced where a text then fits GSM 7-bit; a request can overrule it",
+    )
 
 
 class ShortCode(Section):

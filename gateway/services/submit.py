@@ -54,6 +54,7 @@ class Submission(NamedTuple):
     user_reference: int | None = None  # given back in receipts
     tlvs: bytes = b""  # vendor TLVs to pass on, as they stand in a PDU
     replaces: bool = False  # replace_if_present_flag
+    replace_typographic: bool | None = None  # to stay in GSM 7-bit; None: as the service says
 
 
 class Draft(NamedTuple):
@@ -92,7 +93,7 @@ class Drafting:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._parting = Parting()
+        self._parting = Parting(catalogue)
 
     def draft(
         self,
@@ -109,7 +110,7 @@ class Drafting:
         Raises Refused with the field at fault.
         """
         service = self._service(submission.service)
-        encoding, data_coding, esm_class, bodies = self._parting.parts(submission, service)
+        encoding, data_coding, esm_class, bodies, short_messages = self._parting.parts(submission, service, link)
         validity_us = service.validity_us if submission.validity_us is None else min(submission.validity_us, service.validity_us)
         sender, source, destination = submission.sender, submission.source, submission.destination
         message = Message(
@@ -136,7 +137,7 @@ class Drafting:
             now_us,
             now_us + validity_us,
         )
-        event = _event(message, service, sender.wallet, link)
+        event = _event(message, service, sender.wallet, link, short_messages)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
         return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at)
@@ -150,8 +151,8 @@ class Drafting:
         return service
 
 
-def _event(message: Message, service: Service, wallet: int | None, link: str) -> BillableEvent:
-    quantity = message.segments if service.is_per_part else 1
+def _event(message: Message, service: Service, wallet: int | None, link: str, short_messages: int) -> BillableEvent:
+    quantity = short_messages if service.is_per_part else 1
     is_handset = message.destination_ton == TON_INTERNATIONAL
     return BillableEvent(
         message.id,
@@ -166,7 +167,7 @@ def _event(message: Message, service: Service, wallet: int | None, link: str) ->
         None,
         message.destination if is_handset else None,
         message.im_account,
-        message.segments,
+        short_messages,
         quantity,
         service.unit_price_minor,
         quantity * service.unit_price_minor,
