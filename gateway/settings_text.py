@@ -83,6 +83,8 @@ def _chapter(key: str, field: FieldInfo) -> Iterator[str]:
 def _kind(field: FieldInfo) -> str:
     if choices := _choices(field):
         return " ".join(f'`"{choice}"`' for choice in choices)
+    if get_origin(field.annotation) is tuple:
+        return "list of text"
     names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
     return names[field.annotation] + _limits_in_brackets(field)
 
@@ -105,7 +107,9 @@ def _limits_in_brackets(field: FieldInfo) -> str:
 
 
 def toml_value(value: object) -> str:
-    """A scalar as TOML writes it."""
+    """A scalar, or a list of them, as TOML writes it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(toml_value(entry) for entry in value)}]"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, bool):
