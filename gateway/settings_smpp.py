@@ -80,8 +80,8 @@ class Link(Section):
     packed: bool = Field(False, description="Whether the SMSC wants GSM 7-bit packed, eight septets in seven octets, and sends it so")
     languages: tuple[Language, ...] = Field(
         (),
-        description="National tables that handsets here read, used where they make a text cheaper: turkish, spanish, portuguese, bengali, gujarati, "
-        "hindi, kannada, malayalam, oriya, punjabi, tamil, telugu, urdu",
+        description="National tables that handsets here read, used where they make a text cheaper: turkish, spanish, portuguese, bengali, "
+        "gujarati, hindi, kannada, malayalam, oriya, punjabi, tamil, telugu, urdu",
     )
     parts_max: int = Field(
         255, ge=1, le=255, description="Longest message this carrier takes, in SMS parts; the service's limit holds beside it"

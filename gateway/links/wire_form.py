@@ -58,6 +58,19 @@ def as_stored(flight: Flight) -> Form:
     return _with_payload(Form(message.esm_class, message.data_coding, flight.body, {}), SEPTETS_MAX)
 
 
+def unpacked(esm_class: int, data_coding: int, body: bytes) -> bytes:
+    """What came from a link that packs its septets, as it is stored: one septet an octet, behind its header."""
+    if ALPHABETS[data_coding] != "default":
+        return body
+    offset = 0
+    if esm_class & UDHI:
+        try:
+            offset = udh.parse(body)[1]
+        except UdhError:
+            return body
+    return body[:offset] + packing.unpack(body[offset:], offset)
+
+
 def _form(profile: TextProfile, flight: Flight) -> Form:
     message, body = flight.message, flight.body
     esm_class, data_coding = message.esm_class, message.data_coding

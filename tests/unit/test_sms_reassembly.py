@@ -23,7 +23,7 @@ def test_parts_in_any_order_with_repeats_are_joined_once(order: list[int], again
     assembly = fold(4, arrivals)
 
     assert is_complete(assembly)
-    assert join(assembly) == ("1,2,3,4,", b"1,2,3,4,", ())
+    assert join(assembly) == ("1,2,3,4,", b"1,2,3,4,", (), 0)
     assert assembly.conflicts == ()
 
 
@@ -70,7 +70,7 @@ def test_a_partial_message_says_what_is_missing() -> None:
 
     assert not is_complete(assembly)
     assert missing(assembly) == (2, 3)
-    assert join(assembly) == ("ad", b"ad", (2, 3))
+    assert join(assembly) == ("ad", b"ad", (2, 3), 0)
 
 
 def test_nothing_at_all_joins_to_no_text() -> None:
