@@ -263,6 +263,7 @@ def _submission(services: Collection[str]) -> dict[str, Any]:
         "description": "One message",
         "properties": properties,
         "required": [field.name for field in intake.FIELDS if field.is_required],
+        "oneOf": [{"required": ["text"]}, {"required": ["body_hex"]}],
         "additionalProperties": False,
     }
 
@@ -270,6 +271,8 @@ def _submission(services: Collection[str]) -> dict[str, Any]:
 def _field(field: intake.Field) -> dict[str, Any]:
     if field.type is int:
         return {"type": "integer", "minimum": field.least, "maximum": field.most, "description": field.description}
+    if field.type is bool:
+        return {"type": "boolean", "description": field.description}
     found = {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
     return {**found, "pattern": f"^({field.pattern})$"}
 
