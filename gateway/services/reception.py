@@ -13,6 +13,7 @@ from gateway.domain.failure import Kind, Refused, StoreUnavailable
 from gateway.services.catalogue import Catalogue
 from gateway.services.dispatch import Dispatch
 from gateway.services.parts import ENCODING_NAMES
+from gateway.services.preview import Preview, Previewing
 from gateway.services.submit import Accepting, Draft, Drafting, Submission
 from gateway.store import partners
 from gateway.store.writer import StoreWriter
@@ -55,6 +56,7 @@ class Reception:
         self._dispatch = dispatch
         self.catalogue = catalogue
         self._drafting = Drafting(catalogue)
+        self._previewing = Previewing(catalogue, self._drafting.service)
         self._accepting = Accepting(catalogue.revenue_account)
         self._backlog_max = backlog_max
         self._accepted = accepted
@@ -174,6 +176,13 @@ class Reception:
     def draft(self, submission: Submission) -> Draft:
         """Decide a submission without writing it; raises Refused."""
         return self._draft(submission)
+
+    def preview(self, submission: Submission) -> Preview:
+        """What would become of a submission, with nothing written; raises Refused."""
+        link, why = self._dispatch.choose_link(), ()
+        if not link:
+            raise Refused("no_link", "no link is configured, so nothing can be sent")
+        return self._previewing.preview(submission, link, why)
 
     def committed(self, draft: Draft) -> Accepted:
         """A draft written by `accept_in` is on disk."""

@@ -109,7 +109,7 @@ class Drafting:
 
         Raises Refused with the field at fault.
         """
-        service = self._service(submission.service)
+        service = self.service(submission.service)
         encoding, data_coding, esm_class, bodies, short_messages = self._parting.parts(submission, service, link)
         validity_us = service.validity_us if submission.validity_us is None else min(submission.validity_us, service.validity_us)
         sender, source, destination = submission.sender, submission.source, submission.destination
@@ -142,7 +142,8 @@ class Drafting:
         queue = queue_of(sender.partner_id, submission.priority)
         return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at)
 
-    def _service(self, name: str) -> Service:
+    def service(self, name: str) -> Service:
+        """The service of this name, the first for none; raises Refused."""
         catalogue = self._catalogue
         service = catalogue.services.get(name or catalogue.default_service)
         if service is None:
