@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.domain.failure import Refused
-from gateway.sms import national, profile, segments, typography, udh
+from gateway.sms import gsm7, national, profile, segments, typography, udh
 from gateway.sms.coding import ALPHABETS, rewritten
 from gateway.sms.content import text_of
 from gateway.sms.errors import TextError, TooManyParts, UdhError
-from gateway.sms.profile import TextProfile
+from gateway.sms.profile import Method, TextProfile
 from gateway.sms.segments import OCTETS_MAX, SEPTETS_MAX, Encoding, Segmented
 
 if TYPE_CHECKING:
@@ -51,8 +51,17 @@ class Parting:
         self._references: dict[str, int] = {}
 
     def parts(self, submission: Submission, service: Service, link: str, *, is_kept: bool = True) -> Parts:
-        """The parts of a submission for a link; raises Refused (`too_long`, `bad_text`). `is_kept`: they will be sent."""
+        """The parts of a submission for a link; raises Refused (`too_long`, `bad_text`).
+
+        Parts that are not kept use up no reference, and are cut as a phone gets them, whoever does the cutting.
+        """
         text, body, data_coding = submission.text, submission.body, submission.data_coding
+        wanted = self._profiles.get(link) if self._profiles else None
+        # The hot path: nearly every message is one part in the default alphabet, as it came or as it is written.
+        if data_coding == 0 and wanted is None:
+            octets = gsm7.encode_if_possible(text) if text is not None else body
+            if octets is not None and len(octets) <= SEPTETS_MAX and (text is not None or self._alphabet == "gsm7"):
+                return Parts(ENCODING_AS_GIVEN if text is None else ENCODING_GSM7, 0, submission.esm_class, (octets,))
         if text is None:
             is_default = ALPHABETS[data_coding] == "default"
             is_ours = not is_default or self._alphabet == "gsm7"
@@ -66,7 +75,8 @@ class Parting:
                 return self._of_octets(submission, service, is_kept)
         if self._replaces(submission, service):
             text = typography.replaced(text) or text
-        wanted = self._profiles.get(link) if self._profiles else None
+        if wanted is not None and not is_kept and wanted.method is Method.PAYLOAD:
+            wanted = wanted._replace(method=Method.UDH8)
         split = self._cut(submission, is_kept, lambda reference: _split(text, wanted, reference, service.parts_max))
         esm_class = submission.esm_class | UDHI if split.udhi else submission.esm_class
         is_ucs2 = split.encoding is Encoding.UCS2

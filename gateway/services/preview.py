@@ -11,7 +11,7 @@ from gateway.services.submit import Submission
 from gateway.sms import gsm7, national, typography, udh
 from gateway.sms.coding import ALPHABETS, message_class
 from gateway.sms.content import decode
-from gateway.sms.profile import PLAIN, Method, TextProfile, is_carried
+from gateway.sms.profile import PLAIN, TextProfile, is_carried
 from gateway.sms.segments import OCTETS_MAX
 from gateway.sms.typography import Replacement
 
@@ -65,12 +65,8 @@ class Previewing:
     """Makes previews, with references of its own."""
 
     def __init__(self, catalogue: Catalogue, service_of: Callable[[str], Service]) -> None:
-        # Cut as the SMSC would, where it does the cutting.
-        profiles = {
-            name: each._replace(method=Method.UDH8) if each.method is Method.PAYLOAD else each for name, each in catalogue.profiles.items()
-        }
-        self._profiles = profiles
-        self._parting = Parting(catalogue._replace(profiles=profiles))
+        self._profiles = catalogue.profiles
+        self._parting = Parting(catalogue)
         self._alphabet = catalogue.alphabet
         self._service_of = service_of
 

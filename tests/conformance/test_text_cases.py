@@ -237,3 +237,18 @@ async def test_class_message_waiting_and_protocol_id_of_a_phone_reach_the_partne
 
     assert (read_message(request.body).coding, read_message(request.body).text) == (coding, b"\x00a")
     assert request.body[request.body.index(PARTNER_CODE.encode()) + len(PARTNER_CODE) + 2] == 0x41
+
+
+@pytest.mark.parametrize("method", ["udh8", "udh16", "sar", "payload"])
+async def test_a_phone_shows_the_text_whichever_way_it_went(tmp_path, method):
+    """Rows 49, 59 to 62: the simulated SMSC and its phones read every form."""
+    text = TURKISH * 5
+    async with opened_gateway(tmp_path, link={"segment_method": method, "languages": ("turkish",)}) as house:
+        partner = await house.bound()
+        assert (await partner.submit(text=b"", coding=8, tlvs=tlv(PAYLOAD, text.encode("utf-16-be")))).status == 0
+
+        def shown() -> list[str | None]:
+            return [message.text for phone in house.smsc.phones for message in phone.messages]
+
+        await house.until(lambda: bool(shown()))
+        assert shown() == [text]
