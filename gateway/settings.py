@@ -81,6 +81,10 @@ class Service(Section):
         "", description="Messages that come within these hours, such as 21:00-08:00, wait until they are over; urgent ones do not"
     )
     quiet_time_zone: Zone = Field("UTC", description="Time zone of quiet_hours, such as Asia/Shanghai")
+    replace_typographic: bool = Field(
+        False,
+        description="Whether curly quotes, dashes and their like are replaced where a text then fits GSM 7-bit; a request can overrule it",
+    )
 
 
 class ShortCode(Section):

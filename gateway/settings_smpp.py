@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.domain.verdict import ErrorTable
 from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Section, Ton
+
+Alphabet = Literal["gsm", "latin-1", "ascii", "utf-8"]
+Language = Literal[
+    "turkish",
+    "spanish",
+    "portuguese",
+    "bengali",
+    "gujarati",
+    "hindi",
+    "kannada",
+    "malayalam",
+    "oriya",
+    "punjabi",
+    "tamil",
+    "telugu",
+    "urdu",
+]
 
 
 class SmppServer(Section):
@@ -27,6 +44,7 @@ class SmppServer(Section):
     )
     frame_bytes_max: int = Field(65_536, ge=1024, le=1_048_576, description="Longest PDU accepted; a longer one closes its session")
     sessions_max: int = Field(1000, ge=1, le=18_000, description="Most connections at one time")
+    alphabet: Alphabet = Field("gsm", description="What data_coding 0 means in a partner's submit_sm: the SMSC's default alphabet")
 
 
 class Link(Section):
@@ -62,6 +80,21 @@ class Link(Section):
         0.0, description="A link down for so long offers what waits for it to the other links that its routes name; 0 never does"
     )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+    alphabet: Alphabet = Field("gsm", description="What data_coding 0 means at this SMSC, both ways: its default alphabet")
+    segment_method: Literal["udh8", "udh16", "sar", "payload"] = Field(
+        "udh8",
+        description='How a long message goes: parts with 8-bit or 16-bit references in a header, parts with SAR parameters ("sar"), '
+        'or whole in message_payload, cut by the SMSC ("payload")',
+    )
+    packed: bool = Field(False, description="Whether the SMSC wants GSM 7-bit packed, eight septets in seven octets, and sends it so")
+    languages: tuple[Language, ...] = Field(
+        (),
+        description="National tables that handsets here read, used where they make a text cheaper: turkish, spanish, portuguese, bengali, "
+        "gujarati, hindi, kannada, malayalam, oriya, punjabi, tamil, telugu, urdu",
+    )
+    parts_max: int = Field(
+        255, ge=1, le=255, description="Longest message this carrier takes, in SMS parts; the service's limit holds beside it"
+    )
 
     @field_validator("errors")
     @classmethod
@@ -75,3 +108,9 @@ class Link(Section):
         if len(password.get_secret_value().encode("latin-1", "replace")) > 8:
             raise ValueError("must have at most 8 octets, SMPP carries no more")
         return password
+
+    @model_validator(mode="after")
+    def _tables_of_gsm(self) -> Self:
+        if self.alphabet != "gsm" and (self.packed or self.languages):
+            raise ValueError('packed and languages belong to the alphabet "gsm"')
+        return self

@@ -17,8 +17,11 @@ from gateway.settings import Settings, Web
 from gateway.settings_routes import minutes_of
 from gateway.settings_smpp import Link
 from gateway.smpp.session import Limits
+from gateway.sms.national_tables import LANGUAGES
+from gateway.sms.profile import PLAIN, Method, TextProfile
 from gateway.web import limits as web_limit
 
+_ALPHABETS = {"gsm": "gsm7", "latin-1": "latin1", "ascii": "ascii", "utf-8": "utf8"}
 _POLICIES = {"resend": UnknownOutcome.RESEND, "hold": UnknownOutcome.HOLD, "drop": UnknownOutcome.DROP}
 
 
@@ -40,6 +43,7 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
             rated.tariff_rule,
             int(rated.fee_class),
             quiet=quiet_of(each),
+            replaces_typographic=each.replace_typographic,
         )
     codes = {
         code.number: ShortCode(
@@ -53,7 +57,16 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
     }
     default_service = settings.services[0].name if settings.services else ""
     default_code = settings.messenger.short_code or (settings.short_codes[0].number if settings.short_codes else "")
-    return Catalogue(services, codes, default_service, default_code, revenue_account, tuple(code.plan for code in codes.values()))
+    plans = tuple(code.plan for code in codes.values())
+    profiles = {link.name: found for link in settings.links if (found := text_profile(link)) != PLAIN}
+    alphabet = _ALPHABETS[settings.smpp_server.alphabet]
+    return Catalogue(services, codes, default_service, default_code, revenue_account, plans, profiles, alphabet)
+
+
+def text_profile(link: Link) -> TextProfile:
+    """How a link wants its texts."""
+    languages = tuple(LANGUAGES[name] for name in link.languages)
+    return TextProfile(_ALPHABETS[link.alphabet], Method(link.segment_method), link.packed, languages, link.parts_max)
 
 
 def quiet_of(service: ServiceSettings) -> Quiet | None:
@@ -85,6 +98,7 @@ def link_config(link: Link) -> LinkConfig:
         link.destination_npi,
         errors=ErrorTable.parse(link.errors),
         reroute_after_s=link.reroute_after_s,
+        profile=text_profile(link),
     )
 
 

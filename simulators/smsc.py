@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.smpp.consts import MessageState, Status
 from gateway.smpp.pdu import DeliverSm, Pdu, SubmitSm, SubmitSmResp
-from gateway.sms import segments, udh
+from gateway.sms import national, segments, udh
 from gateway.world import Listener, World
 from simulators.faults import SmscFaults
 from simulators.phones import ACCEPTED, PENDING, REFUSED, Incoming, Message, Outgoing, Phones
@@ -222,6 +222,7 @@ class Smsc:
             concatenation_of(pdu, content.elements),
             udh.ports(content.elements),
             taken.done_us,
+            national.shift_of(content.elements),
         )
         self.phones.receive(incoming)
         self.bell.ring()

@@ -52,6 +52,13 @@ class Choice(NamedTuple):
     sender: Address | None = None
 
 
+def without_rules(link: str) -> Choice:
+    """The choice where no rules are; raises Refused "no_link" where there is no link either."""
+    if not link:
+        raise Refused("no_link", "no link is configured, so nothing can be sent")
+    return Choice(link, "", _WHY_PLAIN)
+
+
 class Considered(NamedTuple):
     """One rule as `explain` tells it: takes, rejects, would wait, passed over, or not reached; and why."""
 
@@ -245,6 +252,7 @@ class Table:
         return "the only one" if len(rule.links) == 1 else f"number {rule.links.index(link) + 1} of {len(rule.links)} in order"
 
 
+_WHY_PLAIN = ("no rules: the first link that is up",)
 _WHY_HEALTHY = ("the first rule that fits and has a healthy link",)
 _WHY_WAITS = ("no rule that fits has a healthy link; it waits",)
 

@@ -218,6 +218,7 @@ def deliver_sm(handover: Handover, peer_version: int) -> p.DeliverSm:
         dest_addr_npi=mo.destination_npi,
         destination_addr=mo.destination,
         esm_class=mo.esm_class & ~UDHI if mo.parts > 1 else mo.esm_class,
+        protocol_id=mo.protocol_id,
         data_coding=mo.data_coding,
         short_message=body,
         tlvs=tlvs,

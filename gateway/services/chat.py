@@ -17,9 +17,10 @@ from gateway.domain.conversation import AccountNumber, Direct, SlotNumber
 from gateway.domain.failure import Refused
 from gateway.domain.message import Front
 from gateway.services.catalogue import Catalogue, ShortCode
+from gateway.services.parts import ENCODING_NAMES
 from gateway.services.ports import ChatAccepted, ChatMessage
 from gateway.services.reception import Reception
-from gateway.services.submit import ENCODING_NAMES, Draft, Sender, Submission
+from gateway.services.submit import Draft, Sender, Submission
 from gateway.store import im, im_friends, slots
 from gateway.store.schema import message
 from gateway.store.writer import StoreWriter

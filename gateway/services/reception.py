@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
+from gateway.domain.routing import without_rules
 from gateway.services.catalogue import Catalogue
 from gateway.services.dispatch import Dispatch
+from gateway.services.parts import ENCODING_NAMES
+from gateway.services.preview import Preview, Previewing
 from gateway.services.routing import Routing
-from gateway.services.submit import ENCODING_NAMES, Accepting, Draft, Drafting, Submission
+from gateway.services.submit import Accepting, Draft, Drafting, Submission
 from gateway.store import partners
 from gateway.store.writer import StoreWriter
 from gateway.world import World
@@ -56,6 +59,7 @@ class Reception:
         self._dispatch = dispatch
         self.catalogue = catalogue
         self._drafting = Drafting(catalogue)
+        self._previewing = Previewing(catalogue, self._drafting.service)
         self._accepting = Accepting(catalogue.revenue_account)
         self._backlog_max = backlog_max
         self._accepted = accepted
@@ -176,6 +180,14 @@ class Reception:
     def draft(self, submission: Submission) -> Draft:
         """Decide a submission without writing it; raises Refused."""
         return self._draft(submission)
+
+    def preview(self, submission: Submission) -> Preview:
+        """What would become of a submission, with nothing written; raises Refused."""
+        if self._routing is None:
+            route = without_rules(self._dispatch.choose_link())
+        else:
+            submission, route = self._routing.would_lead(submission, self._world.clock.now_us())
+        return self._previewing.preview(submission, route)
 
     def committed(self, draft: Draft) -> Accepted:
         """A draft written by `accept_in` is on disk."""

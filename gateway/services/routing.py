@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.domain.failure import Refused
 from gateway.domain.message import Flight
-from gateway.domain.routing import Choice, RouteFacts
+from gateway.domain.routing import Choice, RouteFacts, without_rules
 from gateway.domain.verdict import Verdict
 from gateway.services.lane import Lane
 from gateway.services.route_sources import NO_ROUTES, Routes, Sources, read
@@ -85,10 +85,7 @@ class Routing:
             self._check_lists(routes, facts)
         if routes.table.rules:
             return routes.table.choose(facts, self.fault_of)
-        link = self._first_link()
-        if not link:
-            raise Refused("no_link", "no link is configured, so nothing can be sent")
-        return Choice(link, "", ("no rules: the first link that is up",))
+        return without_rules(self._first_link())
 
     def next_link(self, flight: Flight, status: int | None) -> str | None:
         """Where a segment goes that its link refused with a command_status, or, for None, whose link has been down too long.
@@ -174,10 +171,8 @@ def explained(routes: Routes, facts: RouteFacts, fault_of: Callable[[str], str],
     table = routes.table
     told["rules"] = [considered._asdict() for considered in table.explain(facts, fault_of)]
     try:
-        choice = table.choose(facts, fault_of) if table.rules else Choice(first_link(), "", ("no rules: the first link that is up",))
+        choice = table.choose(facts, fault_of) if table.rules else without_rules(first_link())
     except Refused as refused:
         return told | {"refused": refused.reason, "why": refused.text}
-    if not choice.link:
-        return told | {"refused": "no_link", "why": "no link is configured"}
     sender = choice.sender.digits_or_name if choice.sender is not None else ""
     return told | {"link": choice.link, "rule": choice.rule, "why": "; ".join(choice.why), "sender": sender}

@@ -20,19 +20,9 @@ from gateway.domain.fairness import URGENT_PRIORITY, queue_of
 from gateway.domain.message import Flight, Front, Message, State, UnknownOutcome
 from gateway.domain.quiet import Quiet
 from gateway.services.catalogue import Catalogue, Service
-from gateway.sms import segments as text_segments
-from gateway.sms.content import text_of
-from gateway.sms.errors import TextError, TooManyParts
+from gateway.services.parts import Parting
 from gateway.store import messages
 from gateway.store.schema import opt_out
-
-UDHI = 0x40
-OCTETS_MAX = 140
-SEPTETS_MAX = 160
-ENCODING_GSM7, ENCODING_UCS2, ENCODING_AS_GIVEN = 0, 1, 2
-_ENCODING_NUMBERS = {"gsm7": ENCODING_GSM7, "ucs2": ENCODING_UCS2}
-ENCODING_NAMES = {ENCODING_GSM7: "gsm7", ENCODING_UCS2: "ucs2", ENCODING_AS_GIVEN: "binary"}
-_REFERENCES_MAX = 10_000
 
 
 class Sender(NamedTuple):
@@ -66,6 +56,7 @@ class Submission(NamedTuple):
     user_reference: int | None = None  # given back in receipts
     tlvs: bytes = b""  # vendor TLVs to pass on, as they stand in a PDU
     replaces: bool = False  # replace_if_present_flag
+    replace_typographic: bool | None = None  # to stay in GSM 7-bit; None: as the service says
 
 
 class Draft(NamedTuple):
@@ -101,11 +92,11 @@ class Draft(NamedTuple):
 
 
 class Drafting:
-    """Makes drafts; keeps the last concatenation reference of recent destinations, so that parts of two messages never mix."""
+    """Makes drafts."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._references: dict[str, int] = {}
+        self._parting = Parting(catalogue)
 
     def draft(
         self,
@@ -121,10 +112,10 @@ class Drafting:
 
         Raises Refused with the field at fault.
         """
-        service = self._service(submission.service)
+        service = self.service(submission.service)
         if service.quiet is not None:
             submission = _after_quiet(submission, service.quiet, now_us)
-        encoding, data_coding, esm_class, bodies = self._segments(submission, service)
+        encoding, data_coding, esm_class, bodies, short_messages = self._parting.parts(submission, service, link)
         validity_us = service.validity_us if submission.validity_us is None else min(submission.validity_us, service.validity_us)
         sender, source, destination = submission.sender, submission.source, submission.destination
         message = Message(
@@ -151,53 +142,19 @@ class Drafting:
             now_us,
             now_us + validity_us,
         )
-        event = _event(message, service, sender.wallet, link)
+        event = _event(message, service, sender.wallet, link, short_messages)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
         return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at)
 
-    def _service(self, name: str) -> Service:
+    def service(self, name: str) -> Service:
+        """The service of this name, the first for none; raises Refused."""
         catalogue = self._catalogue
         service = catalogue.services.get(name or catalogue.default_service)
         if service is None:
             known = ", ".join(catalogue.services)
             raise Refused("unknown_service", f"there is no service {name!r}; known are: {known}", field="service")
         return service
-
-    def _segments(self, submission: Submission, service: Service) -> tuple[int, int, int, tuple[bytes, ...]]:
-        text, body = submission.text, submission.body
-        if text is None:
-            if submission.esm_class & UDHI or len(body) <= (SEPTETS_MAX if submission.data_coding == 0 else OCTETS_MAX):
-                return ENCODING_AS_GIVEN, submission.data_coding, submission.esm_class, (body,)
-            text = text_of(submission.data_coding, body)
-            if text is None:
-                return self._octet_segments(submission, service)
-        destination = submission.destination.digits_or_name
-        try:
-            split = text_segments.split(text, reference=self._references.get(destination, 0), parts_max=service.parts_max)
-        except TooManyParts as error:
-            raise Refused("too_long", f"{error}; nothing was cut or sent", field="text") from None
-        except TextError as error:
-            raise Refused("bad_text", str(error), field="text") from None
-        if split.udhi:
-            self._turn_reference(destination)
-        esm_class = submission.esm_class | UDHI if split.udhi else submission.esm_class
-        return _ENCODING_NUMBERS.get(split.encoding, ENCODING_AS_GIVEN), split.data_coding, esm_class, split.parts
-
-    def _octet_segments(self, submission: Submission, service: Service) -> tuple[int, int, int, tuple[bytes, ...]]:
-        destination = submission.destination.digits_or_name
-        try:
-            split = text_segments.split_octets(submission.body, reference=self._references.get(destination, 0), parts_max=service.parts_max)
-        except TooManyParts as error:
-            raise Refused("too_long", f"{error}; nothing was cut or sent", field="text") from None
-        self._turn_reference(destination)
-        return ENCODING_AS_GIVEN, submission.data_coding, submission.esm_class | UDHI, split.parts
-
-    def _turn_reference(self, destination: str) -> None:
-        turned = self._references.pop(destination, 0) + 1
-        self._references[destination] = turned & 0xFF
-        if len(self._references) > _REFERENCES_MAX:
-            del self._references[next(iter(self._references))]
 
 
 def _after_quiet(submission: Submission, quiet: Quiet, now_us: int) -> Submission:
@@ -208,8 +165,8 @@ def _after_quiet(submission: Submission, quiet: Quiet, now_us: int) -> Submissio
     return submission if over_at is None else submission._replace(schedule_at=over_at)
 
 
-def _event(message: Message, service: Service, wallet: int | None, link: str) -> BillableEvent:
-    quantity = message.segments if service.is_per_part else 1
+def _event(message: Message, service: Service, wallet: int | None, link: str, short_messages: int) -> BillableEvent:
+    quantity = short_messages if service.is_per_part else 1
     is_handset = message.destination_ton == TON_INTERNATIONAL
     return BillableEvent(
         message.id,
@@ -224,7 +181,7 @@ def _event(message: Message, service: Service, wallet: int | None, link: str) ->
         None,
         message.destination if is_handset else None,
         message.im_account,
-        message.segments,
+        short_messages,
         quantity,
         service.unit_price_minor,
         quantity * service.unit_price_minor,

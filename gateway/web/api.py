@@ -20,9 +20,10 @@ from billing.event import ChargeState
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.message import STATE_NAMES, State
+from gateway.services.parts import ENCODING_NAMES
 from gateway.services.ports import Reader
 from gateway.services.reception import Accepted, Answer, Reception, answer_fields
-from gateway.services.submit import ENCODING_NAMES, Submission
+from gateway.services.submit import Submission
 from gateway.store import trace, wallets
 from gateway.store.trace import Trace
 from gateway.web import problem
@@ -56,7 +57,7 @@ class Api:
         self._reader = reader
         self._keys = keys
         self._limits = limits
-        self._intake = Intake(reception.catalogue, batch_messages_max=limits.batch_messages_max)
+        self.intake = Intake(reception.catalogue, batch_messages_max=limits.batch_messages_max)
 
     async def post(self, request: web.Request) -> web.Response:
         """Accept one message, or up to a thousand in one commit."""
@@ -64,15 +65,15 @@ class Api:
         authorization = headers.get(hdrs.AUTHORIZATION)
         caller = self._keys.recall(authorization) or await self._keys.find(authorization)
         document = parse(await read_body(request, self._limits))
-        batch = self._intake.batch_of(document)
+        batch = self.intake.batch_of(document)
         key = headers.get(IDEMPOTENCY_KEY)
         if key is not None:
             return await self._post_once(caller, _checked_key(key), document, batch)
         if batch is not None:
-            answers = await self._reception.submit_all([self._intake.submission_or_refusal(caller, message) for message in batch])
+            answers = await self._reception.submit_all([self.intake.submission_or_refusal(caller, message) for message in batch])
             _refuse_if_later_helps(answers)
             return web.Response(body=_batch_body(answers), status=202, content_type=JSON)
-        answer = await self._submit(self._intake.submission(caller, document))
+        answer = await self._submit(self.intake.submission(caller, document))
         if isinstance(answer, Refused):
             raise answer
         return web.Response(body=_body(answer), status=202, content_type=JSON)
@@ -91,9 +92,9 @@ class Api:
     async def _post_once(self, caller: Caller, key: str, document: Any, batch: list[Any] | None) -> web.Response:
         submissions: list[Submission | Refused]
         if batch is None:
-            submissions = [self._intake.submission(caller, document)]
+            submissions = [self.intake.submission(caller, document)]
         else:
-            submissions = [self._intake.submission_or_refusal(caller, message) for message in batch]
+            submissions = [self.intake.submission_or_refusal(caller, message) for message in batch]
 
         def render(answers: list[Answer]) -> str:
             if not any(isinstance(answer, Accepted) for answer in answers):

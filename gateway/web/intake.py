@@ -17,6 +17,7 @@ from gateway.domain.address import Address, AddressError
 from gateway.domain.failure import Refused
 from gateway.services.catalogue import Catalogue
 from gateway.services.submit import Submission
+from gateway.web.contents import BODY_HEX_MAX, HEX, NAMES, UDH_HEX_MAX, with_contents
 from gateway.web.keys import Caller
 
 TEXT_CHARS_MAX = 40_000  # more than 255 parts can carry
@@ -51,12 +52,18 @@ class Field(NamedTuple):
 
 FIELDS = (
     Field("to", str, 1, address.TYPED_CHARS_MAX, "Phone number in international form, such as +8613900000001", True, DESTINATION),
-    Field("text", str, 1, TEXT_CHARS_MAX, "What the phone shows; a text that needs too many parts is refused, never cut", True),
+    Field("text", str, 1, TEXT_CHARS_MAX, "What the phone shows; a text that needs too many parts is refused, never cut"),
     Field("from", str, 1, SENDER_CHARS_MAX, "Short code, phone number or name; left out: the first short code", False, SENDER.pattern),
     Field("service", str, 1, 32, "What the message is sold as; left out: the first service"),
     Field("reference", str, 1, 64, "Your own reference, kept with the message"),
     Field("validity_s", int, 1, 5_443_200, "Seconds in which delivery is tried; the service's own limit holds beside it"),
     Field("priority", int, 0, 3, "SMPP priority_flag"),
+    Field("replace_typographic", bool, 0, 1, "Whether curly quotes and their like are replaced where the text then fits GSM 7-bit"),
+    Field("flash", bool, 0, 1, "Shown at once and not kept: message class 0"),
+    Field("class", int, 0, 3, "Message class"),
+    Field("body_hex", str, 2, BODY_HEX_MAX, "Octets instead of a text, as hexadecimal digits", False, HEX),
+    Field("udh", str, 2, UDH_HEX_MAX, "User data header in front of body_hex, its length octet included", False, HEX),
+    Field("data_coding", int, 0, 255, "SMPP data_coding of body_hex; left out: 4, octets"),
 )
 _BY_NAME = {field.name: field for field in FIELDS}
 
@@ -102,20 +109,21 @@ class Intake:
                 message[name] = _mended(field, value)
             if field.type is str and "\0" in value:
                 raise Refused("bad_field", "holds U+0000, which no phone can be sent", field=name)
-        if "to" not in message or "text" not in message:
+        if "to" not in message or ("text" not in message and "body_hex" not in message):
             raise Refused("bad_field", "is required", field="text" if "to" in message else "to")
         get = message.get
         validity_s = get("validity_s")
-        return Submission(
+        submission = Submission(
             caller.sender,
             self._sender(get("from", ""), caller.partner.name),
             _destination(message["to"]),
             get("service", ""),
-            message["text"],
+            get("text"),
             priority=get("priority", 0),
             validity_us=None if validity_s is None else validity_s * 1_000_000,
             reference=get("reference"),
         )
+        return submission if NAMES.isdisjoint(message) else with_contents(submission, message)
 
     def _sender(self, typed: str, partner: str) -> Address:
         key = (typed, partner)
@@ -178,7 +186,7 @@ def _mended(field: Field, value: Any) -> int:
 
 def _misfit(field: Field, value: Any) -> Refused:
     if value.__class__ is not field.type:
-        kind = "a string" if field.type is str else "an integer"
+        kind = {str: "a string", int: "an integer", bool: "a boolean"}[field.type]
         return Refused("bad_field", f"must be {kind}, not {_json_type(value)}", field=field.name)
     if field.name == "text" and value:
         return Refused("too_long", f"the text has {len(value)} characters, at most {field.most} are looked at", field="text")

@@ -9,14 +9,16 @@ from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
 from billing.event import ChargeState
 from gateway.domain.message import STATE_NAMES
-from gateway.services.submit import ENCODING_NAMES
+from gateway.services.parts import ENCODING_NAMES
 from gateway.web import intake, problem
+from gateway.web.answer import Answer
 from gateway.web.limits import Limits
+from gateway.web.preview_answers import Preview
 
 StateName = Literal["accepted", "submitting", "submitted", "unknown", "delivered", "failed", "expired"]
 EncodingName = Literal["gsm7", "ucs2", "binary"]
@@ -26,10 +28,7 @@ assert set(EncodingName.__args__) == set(ENCODING_NAMES.values())  # type: ignor
 assert set(ChargeStateName.__args__) == {state.name.lower() for state in ChargeState}  # type: ignore[attr-defined]  # as above
 
 
-class Answer(BaseModel):
-    """What every answer holds to: exactly these members."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+PREVIEW_PATH = "/v1/messages/preview"
 
 
 class Price(Answer):
@@ -69,6 +68,12 @@ class AcceptedBatch(Answer):
     """The messages of a batch, each answered for itself, in order."""
 
     messages: list[Accepted | RefusedMessage]
+
+
+class PreviewBatch(Answer):
+    """The messages of a batch, each previewed for itself, in order."""
+
+    messages: list[Preview | RefusedMessage]
 
 
 class Part(Answer):
@@ -173,6 +178,14 @@ OPERATIONS = (
         {202: (Accepted, AcceptedBatch)},
         (400, 401, 402, 403, 408, 409, 413, 415, 422, 429, 503),
     ),
+    Operation(
+        "POST",
+        PREVIEW_PATH,
+        "post_preview",
+        "What would become of a message, or of a batch: encoding, segments, price and route; nothing is stored or sent",
+        {200: (Preview, PreviewBatch)},
+        (400, 401, 403, 408, 413, 415, 422, 503),
+    ),
     Operation("GET", "/v1/messages/{id}", "get_message", "A message of yours with its history", {200: (Message,)}, (401, 404, 503)),
     Operation("GET", "/v1/balance", "get_balance", "Your wallet", {200: (Wallet,)}, (401, 503)),
     Operation("GET", "/v1/openapi.json", "get_openapi", "This document", {200: "application/json"}, is_public=True),
@@ -216,7 +229,7 @@ def _operation(operation: Operation, messages_max: int) -> dict[str, Any]:
     if operation.method == "POST":
         alternatives = [_ref("Submission"), _ref("SubmissionBatch"), {"type": "array", "maxItems": messages_max, **_batch_items()}]
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"anyOf": alternatives}}}}
-        found["parameters"] = [_IDEMPOTENCY_KEY]
+        found["parameters"] = [] if operation.path == PREVIEW_PATH else [_IDEMPOTENCY_KEY]
     if "{id}" in operation.path:
         # Any text is answered, with 404 when it is no message's id.
         found["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
@@ -263,6 +276,7 @@ def _submission(services: Collection[str]) -> dict[str, Any]:
         "description": "One message",
         "properties": properties,
         "required": [field.name for field in intake.FIELDS if field.is_required],
+        "oneOf": [{"required": ["text"]}, {"required": ["body_hex"]}],
         "additionalProperties": False,
     }
 
@@ -270,6 +284,8 @@ def _submission(services: Collection[str]) -> dict[str, Any]:
 def _field(field: intake.Field) -> dict[str, Any]:
     if field.type is int:
         return {"type": "integer", "minimum": field.least, "maximum": field.most, "description": field.description}
+    if field.type is bool:
+        return {"type": "boolean", "description": field.description}
     found = {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
     return {**found, "pattern": f"^({field.pattern})$"}
 

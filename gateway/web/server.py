@@ -17,6 +17,7 @@ from gateway.web.keys import Keys
 from gateway.web.limits import Door, Limits
 from gateway.web.openapi import OPERATIONS, document
 from gateway.web.ops import Check, Ops
+from gateway.web.preview import PreviewApi
 from gateway.world import Listener, World
 
 SHUTDOWN_S_MAX = 5.0
@@ -45,7 +46,8 @@ def make_app(
     add_pages: Sequence[Callable[[web.Application], None]] = (),
 ) -> web.Application:
     """The application with the API, its description and the health endpoints; each of `add_pages` adds routes of its own."""
-    api = Api(reception, reader, Keys(reader, world.clock), limits)
+    keys = Keys(reader, world.clock)
+    api = Api(reception, reader, keys, limits)
     ops = Ops(checks, metrics)
     description = document(limits, reception.catalogue.services)
 
@@ -54,6 +56,7 @@ def make_app(
 
     handlers: dict[str, Handler] = {
         "post_messages": api.post,
+        "post_preview": PreviewApi(reception, keys, limits, api.intake).post,
         "get_message": api.get,
         "get_balance": api.balance,
         "get_healthz": ops.healthz,
