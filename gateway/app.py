@@ -139,6 +139,7 @@ class Gateway:
             self.dispatch.choose_link,
             self._partner_ids,
             default_service=self.catalogue.default_service,
+            profiles=self.catalogue.profiles,
             counted=self.tally.routed,
         )
         self.reception = Reception(

@@ -13,9 +13,12 @@ from gateway.domain.failure import Refused
 from gateway.domain.message import Flight
 from gateway.domain.routing import Choice, RouteFacts, without_rules
 from gateway.domain.verdict import Verdict
+from gateway.services.catalogue import NO_PROFILES
 from gateway.services.lane import Lane
 from gateway.services.route_sources import NO_ROUTES, Routes, Sources, read
 from gateway.services.submit import Submission
+from gateway.sms.coding import ALPHABETS
+from gateway.sms.profile import PLAIN, WHOLE_ALPHABETS, TextProfile
 from gateway.world import World
 
 
@@ -34,6 +37,7 @@ class Routing:
         partner_ids: Mapping[str, int],
         *,
         default_service: str = "",
+        profiles: Mapping[str, TextProfile] = NO_PROFILES,
         counted: Callable[[str, str], None] = _uncounted,
     ) -> None:
         self._world = world
@@ -42,6 +46,7 @@ class Routing:
         self._partner_ids = partner_ids  # by name, kept current by the app
         self._partner_names: dict[int, str] = {}
         self.default_service = default_service
+        self._profiles = profiles
         self._counted = counted
         self._sources = Sources()
         self._routes: Routes = NO_ROUTES
@@ -91,12 +96,13 @@ class Routing:
         """Where a segment goes that its link refused with a command_status, or, for None, whose link has been down too long.
 
         None when no rule says so. Without rules every link is as good, where a link's own settings ask for another. No link gets a
-        segment again that was moved away from it.
+        segment again that was moved away from it, or parts that its alphabet may not be able to tell.
         """
         message, table, lane = flight.message, self._routes.table, self._lanes.get(flight.link)
         is_passed_on = status is not None and lane is not None and lane.errors.of(status).verdict is Verdict.NEXT_ROUTE
+        tried = (*flight.tried, *self._too_narrow(flight)) if self._profiles and message.segments > 1 else flight.tried
         if not table.rules:
-            others = (name for name in self._lanes if name != flight.link and name not in flight.tried and not self.fault_of(name))
+            others = (name for name in self._lanes if name != flight.link and name not in tried and not self.fault_of(name))
             return next(others, None) if status is None or is_passed_on else None
         # At the time it was accepted, so that the same rules fit as then.
         facts = RouteFacts(
@@ -108,7 +114,7 @@ class Routing:
             message.front,
             message.accepted_at,
         )
-        return table.next_link(facts, flight.link, flight.tried, status, self.fault_of, is_passed_on=is_passed_on)
+        return table.next_link(facts, flight.link, tried, status, self.fault_of, is_passed_on=is_passed_on)
 
     def fault_of(self, link: str) -> str:
         """What is the matter with a link, in one word; "" when it can take messages."""
@@ -141,6 +147,13 @@ class Routing:
             if stopped.is_sender:
                 raise Refused("blocked_sender", "this sender may not be used", field="from")
             raise Refused("blocked", "messages to this destination are not allowed", field="to")
+
+    def _too_narrow(self, flight: Flight) -> list[str]:
+        """The links whose alphabet lacks what the one had that this part was cut for: as UCS-2 it would be too long."""
+        if ALPHABETS[flight.message.data_coding] != "default":
+            return []
+        here = self._profiles.get(flight.link, PLAIN).alphabet
+        return [name for name, profile in self._profiles.items() if profile.alphabet not in (here, *WHOLE_ALPHABETS)]
 
     def _partner_name(self, partner_id: int | None) -> str:
         if partner_id is None:

@@ -38,6 +38,7 @@ class TextProfile(NamedTuple):
 
 
 PLAIN = TextProfile()
+WHOLE_ALPHABETS = ("gsm7", "utf8")  # they have every character of GSM 7-bit
 
 
 def split(text: str, profile: TextProfile, *, reference: int, parts_max: int) -> Segmented:
@@ -68,7 +69,7 @@ def choose(text: str, profile: TextProfile, *, parts_max: int = PARTS_MAX) -> tu
 
 def is_carried(text: str, alphabet: str) -> bool:
     """Whether an SMSC whose default alphabet this is can be told these characters in it."""
-    if alphabet in ("gsm7", "utf8"):
+    if alphabet in WHOLE_ALPHABETS:
         return True
     try:
         text.encode(alphabet)

@@ -11,14 +11,19 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import select
 
+from gateway.cli_preview import lines_of
+from gateway.domain.address import Address
 from gateway.domain.failure import Refused
-from gateway.domain.message import State
+from gateway.domain.message import Front, State
 from gateway.real_world import RealWorld
 from gateway.services.opt_outs import OptOut
+from gateway.services.preview import Preview
+from gateway.services.submit import Sender, Submission
 from gateway.settings import Settings
 from gateway.settings_routes import Numbering, NumberList, Route
 from gateway.smpp.pdu import SubmitSm
-from gateway.store.schema import opt_out, segment
+from gateway.store.schema import segment
+from gateway.web.preview import preview_fields
 from gateway.wiring_routes import sources_of
 from simulators.esme import Esme
 from simulators.smsc import Smsc
@@ -50,13 +55,23 @@ class Town(NamedTuple):
 
 @asynccontextmanager
 async def town(
-    folder: Path, *routes: Route, lists: tuple[NumberList, ...] = (), numbering: dict[str, str] | None = None, **options: Any
+    folder: Path,
+    *routes: Route,
+    lists: tuple[NumberList, ...] = (),
+    numbering: dict[str, str] | None = None,
+    two: dict[str, Any] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Town]:
     async with carrier() as other:
 
         def with_routes(settings: Settings) -> Settings:
-            two = settings.links[0].model_copy(update={"name": "two", "port": other.port})
-            update = {"links": (*settings.links, two), "routes": routes, "number_lists": lists, "numbering": Numbering(**(numbering or {}))}
+            second = settings.links[0].model_copy(update={"name": "two", "port": other.port, **(two or {})})
+            update = {
+                "links": (*settings.links, second),
+                "routes": routes,
+                "number_lists": lists,
+                "numbering": Numbering(**(numbering or {})),
+            }
             return settings.model_copy(update=update)
 
         async with opened_gateway(folder, change=with_routes, **options) as house:
@@ -144,6 +159,37 @@ async def test_a_rule_puts_in_its_own_sender(tmp_path: Path):
         assert [taken.pdu.source_addr for taken in opened.house.smsc.log] == ["MyBank"]
 
 
+async def test_a_text_is_cut_for_the_link_that_its_rule_names(tmp_path: Path):
+    async with town(tmp_path, Route(name="hk", prefixes=("852",), links=("two",)), split("sim"), two={"segment_method": "udh16"}) as opened:
+        for to in (HONG_KONG, PHONE):
+            assert await opened.send(to, b"a" * 200) == 0
+
+        await opened.house.until_states(*[State.DELIVERED] * 4)
+        assert [taken.pdu.short_message[:3].hex() for taken in opened.other.log] == ["060804"] * 2
+        assert [taken.pdu.short_message[:3].hex() for taken in opened.house.smsc.log] == ["050003"] * 2
+
+
+async def test_a_preview_tells_the_rule_with_its_link_and_its_sender_and_nothing_is_counted(tmp_path: Path):
+    hk = Route(name="hk", prefixes=("852",), links=("two",), set_sender="MyBank")
+    no = Route(name="no", prefixes=("853",), reject="not sold there")
+    async with town(tmp_path, hk, no, split("sim"), two={"segment_method": "udh16"}) as opened:
+        gateway = opened.house.gateway
+
+        def preview(to: str) -> Preview:
+            sender = Sender(Front.SMPP, 1, 1, partner="acme")
+            return gateway.reception.preview(Submission(sender, Address(PARTNER_CODE, 0, 1), Address(to, 1, 1), "", "a" * 200))
+
+        abroad, home = preview(HONG_KONG), preview(PHONE)
+
+        assert (abroad.route.link, abroad.route.rule, [each.used for each in abroad.segments]) == ("two", "hk", [152, 48])
+        assert (home.route.link, home.route.rule, [each.used for each in home.segments]) == ("sim", "all", [153, 47])
+        assert "route     two, by rule hk, from MyBank: the first rule that fits and has a healthy link" in lines_of(preview_fields(abroad))
+        with pytest.raises(Refused, match="not sold there"):
+            preview("85361234567")
+        assert gateway.tally.metrics.messages_routed == {}
+        assert await opened.house.messages() == []
+
+
 # -- from one link to the next ------------------------------------------------------------------------------------------------
 
 REFUSING = (Rule(status=INVALID_DESTINATION),)
@@ -221,6 +267,21 @@ async def test_what_waits_for_a_link_that_stays_down_goes_to_another_once(tmp_pa
         assert opened.house.smsc.counts.accepted == 3
 
 
+async def test_parts_wait_rather_than_go_to_a_link_whose_alphabet_lacks_their_characters(tmp_path: Path):
+    own = Route(name="own", links=("two",))
+    async with town(tmp_path, own, link={"reroute_after_s": 0.5, "alphabet": "ascii"}, two={"alphabet": "gsm"}) as opened:
+        await without_two(opened)
+        e_acute = b"\x05"
+        assert [await opened.send(text=e_acute * 200), await opened.send(text=e_acute)] == [0, 0]
+        gateway = opened.house.gateway
+
+        await gateway.routing.reload(sources_of(gateway.settings.model_copy(update={"routes": (own, split("sim"))})))
+
+        await opened.house.until_states(State.ACCEPTED, State.ACCEPTED, State.DELIVERED, timeout_s=8.0)
+        assert await opened.links() == ["two", "two", "sim"]
+        assert [(taken.pdu.data_coding, taken.pdu.short_message) for taken in opened.house.smsc.log] == [(8, "é".encode("utf-16-be"))]
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------------
 
 
@@ -285,14 +346,15 @@ async def test_other_rules_can_be_taken_while_it_runs(tmp_path: Path):
 
 
 async def test_a_stop_keeps_what_waits_from_leaving_and_gives_the_money_back(tmp_path: Path):
-    async with town(tmp_path, split("sim"), link={"rate_per_s": 2.0}) as opened:
+    async with town(tmp_path, split("sim"), link={"rate_per_s": 0.1}) as opened:
         house = opened.house
         for number in range(3):
             assert await opened.send(text=f"hello {number}".encode(), source=CHAT_CODE) == 0
 
         house.smsc.send_mo(PHONE, CHAT_CODE, "STOP")
 
-        await house.until_rows(select(opt_out), lambda rows: len(rows) == 1)
+        await house.until(lambda: PHONE in house.gateway.opt_outs._codes)
+        house.gateway.dispatch.set_rate("sim", 100.0)
         rows = await house.until_rows(SEGMENTS, lambda rows: [row.error for row in rows].count("opted out") == 2)
         assert [int(State.DELIVERED), int(State.FAILED), int(State.FAILED)] == [row.state for row in rows][:3]
         assert house.gateway.opt_outs.stopped_late == 2
