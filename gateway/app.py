@@ -13,10 +13,11 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from billing import book
-from gateway import wiring
+from gateway import wiring, wiring_routes
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import StoreUnavailable
+from gateway.domain.message import Flight
 from gateway.domain.pacing import Pace
 from gateway.links.smpp_bind_check import BindCheck, PasswordCheck
 from gateway.links.smpp_carrier import CarrierSide
@@ -32,10 +33,12 @@ from gateway.services.connect import ConnectorPort
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
 from gateway.services.keeping import Keeping
+from gateway.services.opt_outs import OptOuts
 from gateway.services.outcome import CONNECTOR, Notice
 from gateway.services.recall import Recall
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
+from gateway.services.routing import Routing
 from gateway.services.sweep import Sweep
 from gateway.settings import Settings
 from gateway.store import outbox
@@ -44,7 +47,7 @@ from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, control_partners, status
+from gateway.web import chat, control, control_partners, control_routes, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
@@ -106,6 +109,8 @@ class Gateway:
         self._wire()
         self._is_wired = True
         await self.accounts.refresh()
+        await self.routing.reload(wiring_routes.sources_of(settings))
+        await self.opt_outs.load()
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
@@ -123,6 +128,7 @@ class Gateway:
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
         self.accounts = accounts = Accounts(world, reader)
+        self.opt_outs = OptOuts(world.clock, writer, reader)
         self.dispatch = Dispatch(
             world,
             writer,
@@ -132,6 +138,17 @@ class Gateway:
             noticed=self._noticed,
             sent=self.tally.sent,
             metered=accounts.metered,
+            reroute=self._next_link,
+            is_stopped=self.opt_outs.is_stopped,
+        )
+        self.routing = Routing(
+            world,
+            self.dispatch.lanes,
+            self.dispatch.choose_link,
+            accounts.ids,
+            default_service=self.catalogue.default_service,
+            profiles=self.catalogue.profiles,
+            counted=self.tally.routed,
         )
         self.reception = Reception(
             world,
@@ -144,6 +161,7 @@ class Gateway:
             ahead_us_max=settings.backlog.schedule_ahead_s * 1_000_000,
             admissions=accounts.admissions,
             metered=accounts.metered,
+            routing=self.routing,
         )
         self.recall = Recall(world, writer, reader, self.dispatch, self.reception, noticed=self._noticed, counted=self.tally.recalled)
         self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
@@ -232,6 +250,7 @@ class Gateway:
         return [
             control.Order("GET", "/status", tell),
             *control_partners.orders(self.accounts, self.smpp_server, self.reader, self.world.clock),
+            *control_routes.orders(self.routing, self.opt_outs, self.reader, self.world.clock),
         ]
 
     def _checks(self) -> list[Check]:
@@ -296,7 +315,12 @@ class Gateway:
         self.operations.noticed(notice)
         self.delivering.noticed(notice)
 
+    def _next_link(self, flight: Flight, status: int | None) -> str | None:
+        return self.routing.next_link(flight, status)
+
     def _received(self, received: Received) -> None:
+        if received.opt_out is not None:
+            self.opt_outs.changed(received.opt_out)
         if received.handover is not None:
             self.delivering.offer(received.handover)
         if received.reply is not None:
@@ -307,6 +331,7 @@ class Gateway:
         self.tally.metrics.receipts_parked = parked
 
     def _scrape(self) -> bytes:
+        self.tally.metrics.opted_out_late = self.opt_outs.stopped_late
         return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)
 
     async def _refresh(self) -> None:

@@ -55,6 +55,8 @@ COMMANDS = (
     Command("cancel", "gateway.cli_recall", "cancel", "Take back a message that waits."),
     Command("trace", "gateway.cli_trace", "trace", "Show the whole life of a message."),
     Command("status", "gateway.cli_trace", "status", "Show links, queues and rates of a running gateway."),
+    Command("route", "gateway.cli_route", "route", "Show which link a message takes, and why; check the rules."),
+    Command("optout", "gateway.cli_optout", "optout", "Add, remove and list subscribers who want no messages."),
     Command("billing", "gateway.cli_billing", "billing", "Export charge records and check the books."),
 )
 # What the overview says of commands that come from elsewhere; it must not load them to ask.

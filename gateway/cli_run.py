@@ -17,6 +17,7 @@ from sqlalchemy import exc
 
 from gateway.app import Gateway
 from gateway.cli_control import make_token
+from gateway.domain import failure
 from gateway.domain.credentials import is_password
 from gateway.errors import Refused
 from gateway.real_world import RealWorld
@@ -111,6 +112,8 @@ async def start(gateway: Gateway, world: RealWorld) -> None:
         await gateway.start()
     except StoreError as error:
         raise Refused(str(error)) from None
+    except failure.Refused as refused:
+        raise Refused(refused.text) from None
     except exc.DBAPIError as error:
         raise Refused(f"cannot open the store {settings.store.url}: {error.orig}") from None
     except OSError as error:

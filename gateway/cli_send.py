@@ -12,6 +12,7 @@ import aiohttp
 import typer
 
 from gateway.cli_http import GatewayClient, base_url, detail_of
+from gateway.cli_preview import preview_one
 from gateway.cli_send_csv import CsvSending, Orders
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION
 from gateway.domain.message import FINAL, STATE_NAMES
@@ -39,6 +40,9 @@ def send(
     patience: float = typer.Option(300.0, "--patience", metavar="SECONDS", help="How long to try again when the gateway says: later."),
     batch: int = typer.Option(500, "--batch", metavar="ROWS", help="Rows of the CSV in one request, 1 to 1000."),
     again: str = typer.Option("", "--again", metavar="LABEL", help="Send a CSV that was sent before once more, under this label."),
+    preview: bool = typer.Option(False, "--preview", help="Only say what would become of it: encoding, segments, price, route."),
+    replace: bool = typer.Option(False, "--replace", help="Replace curly quotes and their like where the text then fits GSM 7-bit."),
+    flash: bool = typer.Option(False, "--flash", help="Shown at once and not kept."),
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
@@ -58,15 +62,23 @@ def send(
             raise ConfigError(["give --to and --text, or --csv FILE"])
         named = {"to": to, "text": text, "from": source, "service": service}
         message: dict[str, Any] = {name: value for name, value in named.items() if value}
+        message |= {name: True for name, is_set in (("replace_typographic", replace), ("flash", flash)) if is_set}
         if at:
             message |= {"delay_s": int(at)} if at.isascii() and at.isdigit() else {"schedule_at": at}
+        if preview:
+            raise typer.Exit(asyncio.run(_preview(base_url(url, config), key, message, patience_s=patience, as_json=as_json)))
         code = asyncio.run(_send_one(base_url(url, config), key, message, wait_s=wait, patience_s=patience, as_json=as_json))
     else:
-        if to or text or wait or at:
-            raise ConfigError(["--csv: does not go together with --to, --text, --wait or --at"])
+        if to or text or wait or at or preview or replace or flash:
+            raise ConfigError(["--csv: does not go together with --to, --text, --wait, --at, --preview, --replace or --flash"])
         orders = Orders(csv_file, source, service, _checked_batch(batch), _checked_label(again))
         code = asyncio.run(_send_csv(base_url(url, config), key, orders, patience_s=patience, as_json=as_json))
     raise typer.Exit(code)
+
+
+async def _preview(url: str, key: str, message: dict[str, Any], *, patience_s: float, as_json: bool) -> int:
+    async with GatewayClient(url, key, patience_s=patience_s, say=_say) as client:
+        return await preview_one(client, message, as_json=as_json)
 
 
 async def _send_one(url: str, key: str, message: dict[str, Any], *, wait_s: float, patience_s: float, as_json: bool) -> int:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
+from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
 from gateway.settings_smpp import DistributionList, Link, SmppServer, SmppTlv
 
@@ -76,6 +77,14 @@ class Service(Section):
     )
     validity_s: int = Field(86_400, ge=60, le=5_443_200, description="How long delivery is tried before the message expires, uncharged")
     parts_max: int = Field(10, ge=1, le=255, description="Longest message, in SMS parts; a longer one is refused, never cut")
+    quiet_hours: HoursOfDay = Field(
+        "", description="Messages that come within these hours, such as 21:00-08:00, wait until they are over; urgent ones do not"
+    )
+    quiet_time_zone: Zone = Field("UTC", description="Time zone of quiet_hours, such as Asia/Shanghai")
+    replace_typographic: bool = Field(
+        False,
+        description="Whether curly quotes, dashes and their like are replaced where a text then fits GSM 7-bit; a request can overrule it",
+    )
 
 
 class ShortCode(Section):
@@ -161,6 +170,9 @@ class Settings(Section):
     distribution_lists: tuple[DistributionList, ...] = Field(default=(), description=DistributionList.__doc__)
     services: tuple[Service, ...] = Field(default=(), description=Service.__doc__)
     short_codes: tuple[ShortCode, ...] = Field(default=(), description=ShortCode.__doc__)
+    routes: tuple[Route, ...] = Field(default=(), description=Route.__doc__)
+    number_lists: tuple[NumberList, ...] = Field(default=(), description=NumberList.__doc__)
+    numbering: Numbering = Field(default=Numbering(), description=Numbering.__doc__)
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)
     billing: Billing = Field(default=Billing(), description=Billing.__doc__)
     backlog: Backlog = Field(default=Backlog(), description=Backlog.__doc__)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from gateway import settings_routes
 from gateway.errors import ConfigError
 from gateway.settings import Settings
 
@@ -98,6 +99,8 @@ def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
             ("messenger", "short_code"),
             "messenger.short_code: is not among short_codes" + _suggestion(settings.messenger.short_code, numbers),
         )
+    binds = {link.name: link.bind for link in settings.links}
+    yield from settings_routes.contradictions(settings.routes, settings.number_lists, settings.numbering, binds, names)
     web, smpp = settings.web, settings.smpp_server
     if smpp.enabled and web.port == smpp.port != 0 and web.host == smpp.host:
         yield ("smpp_server", "port"), f"smpp_server.port: {smpp.port} is web.port too"
@@ -109,12 +112,13 @@ def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
 
 
 def weaknesses(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """Secrets that are easily guessed; a link within this machine is left alone."""
+    """Secrets that are easily guessed (a link within this machine is left alone), and routing rules that nothing reaches."""
     for index, link in enumerate(settings.links):
         password = link.password.get_secret_value()
         is_weak = len(password) < PASSWORD_LENGTH_MIN or password.lower() in WEAK_PASSWORDS or password == link.system_id
         if is_weak and link.host not in ("127.0.0.1", "::1", "localhost"):
             yield ("links", index, "password"), f'links.password: the password of link "{link.name}" is easily guessed'
+    yield from settings_routes.weaknesses(settings.routes)
 
 
 def _read(path: Path) -> str:
@@ -274,10 +278,14 @@ def _with_files_beside(settings: Settings, path: Path) -> Settings:
     token_file = str(folder / settings.web.operator_token_file)
     door = settings.smpp_server
     tls_files = {key: str(folder / getattr(door, key)) for key in _TLS_FILES if getattr(door, key)}
+    files = {key: str(folder / name) for key, name in settings.numbering.model_dump().items() if name}
+    lists = tuple(each.model_copy(update={"file": str(folder / each.file)}) for each in settings.number_lists)
     return settings.model_copy(
         update={
             "store": settings.store.model_copy(update={"url": url}),
             "web": settings.web.model_copy(update={"operator_token_file": token_file}),
             "smpp_server": door.model_copy(update=tls_files),
+            "numbering": settings.numbering.model_copy(update=files),
+            "number_lists": lists,
         }
     )

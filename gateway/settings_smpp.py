@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from gateway.domain.verdict import ErrorTable
 from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Section, Ton
+
+Alphabet = Literal["gsm", "latin-1", "ascii", "utf-8"]
+Language = Literal[
+    "turkish",
+    "spanish",
+    "portuguese",
+    "bengali",
+    "gujarati",
+    "hindi",
+    "kannada",
+    "malayalam",
+    "oriya",
+    "punjabi",
+    "tamil",
+    "telugu",
+    "urdu",
+]
 
 
 class SmppServer(Section):
@@ -47,6 +64,7 @@ class SmppServer(Section):
         30, ge=1, le=100_000, description="Wrong binds from one address under any names after which all of them wait"
     )
     lockout_s_max: Seconds = Field(300.0, description="Longest wait after wrong binds; it begins with 1 s and doubles")
+    alphabet: Alphabet = Field("gsm", description="What data_coding 0 means in a partner's submit_sm: the SMSC's default alphabet")
 
 
 class SmppTlv(Section):
@@ -109,6 +127,21 @@ class Link(Section):
         0.0, description="A link down for so long offers what waits for it to the other links that its routes name; 0 never does"
     )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+    alphabet: Alphabet = Field("gsm", description="What data_coding 0 means at this SMSC, both ways: its default alphabet")
+    segment_method: Literal["udh8", "udh16", "sar", "payload"] = Field(
+        "udh8",
+        description='How a long message goes: parts with 8-bit or 16-bit references in a header, parts with SAR parameters ("sar"), '
+        'or whole in message_payload, cut by the SMSC ("payload")',
+    )
+    packed: bool = Field(False, description="Whether the SMSC wants GSM 7-bit packed, eight septets in seven octets, and sends it so")
+    languages: tuple[Language, ...] = Field(
+        (),
+        description="National tables that handsets here read, used where they make a text cheaper: turkish, spanish, portuguese, bengali, "
+        "gujarati, hindi, kannada, malayalam, oriya, punjabi, tamil, telugu, urdu",
+    )
+    parts_max: int = Field(
+        255, ge=1, le=255, description="Longest message this carrier takes, in SMS parts; the service's limit holds beside it"
+    )
 
     @field_validator("errors")
     @classmethod
@@ -122,3 +155,9 @@ class Link(Section):
         if len(password.get_secret_value().encode("latin-1", "replace")) > 8:
             raise ValueError("must have at most 8 octets, SMPP carries no more")
         return password
+
+    @model_validator(mode="after")
+    def _tables_of_gsm(self) -> Self:
+        if self.alphabet != "gsm" and (self.packed or self.languages):
+            raise ValueError('packed and languages belong to the alphabet "gsm"')
+        return self

@@ -50,6 +50,10 @@ class Tally:
         """A sender took a message back, or changed it, or came too late."""
         self.metrics.messages_recalled[operation, outcome] += 1
 
+    def routed(self, rule: str, link: str) -> None:
+        """A routing rule chose a link."""
+        self.metrics.messages_routed[rule, link] += 1
+
     def received(self, effect: str, link: str) -> None:
         """Something came from a carrier: an MO or part of one, or a receipt by its effect."""
         if effect in ("joined", "part"):

@@ -183,6 +183,8 @@ class Metrics:
         self.messages_accepted: defaultdict[str, int] = defaultdict(int)  # front
         self.messages_refused: defaultdict[tuple[str, str], int] = defaultdict(int)  # front, reason
         self.messages_recalled: defaultdict[tuple[str, str], int] = defaultdict(int)  # operation, outcome
+        self.messages_routed: defaultdict[tuple[str, str], int] = defaultdict(int)  # rule, link
+        self.opted_out_late = 0
         self.messages_final: defaultdict[str, int] = defaultdict(int)  # state
         self.messages_received: defaultdict[str, int] = defaultdict(int)  # link
         self.possible_duplicates = 0
@@ -231,6 +233,8 @@ SERIES = (
     Series("messages_accepted", "counter", "Messages accepted and on disk, by front door", ("front",)),
     Series("messages_refused", "counter", "Messages refused at a front door", ("front", "reason")),
     Series("messages_recalled", "counter", "Messages that their senders took back or changed, or tried to", ("operation", "outcome")),
+    Series("messages_routed", "counter", "Messages that a routing rule gave a link", ("rule", "link")),
+    Series("opted_out_late", "counter", "Segments kept from leaving by an opt-out that came while they waited"),
     Series("messages_final", "counter", "Messages that reached a final state", ("state",)),
     Series("messages_received", "counter", "Messages that came from handsets", ("link",)),
     Series("possible_duplicates", "counter", "Messages sent again after an unknown outcome"),

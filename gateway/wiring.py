@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from billing.tariff import ChargeBy, FlatTariff, Price
 from gateway.domain.conversation import Plan
 from gateway.domain.lockout import LockoutLimits
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.quiet import Quiet
 from gateway.domain.verdict import ErrorTable
 from gateway.links.smpp_bind_check import CheckLimits
 from gateway.links.smpp_client import LinkConfig
@@ -13,12 +16,17 @@ from gateway.links.smpp_operations import Limits as OperationLimits
 from gateway.links.smpp_server import ServerConfig
 from gateway.links.tls import server_context
 from gateway.services.catalogue import Catalogue, Service, ShortCode
+from gateway.settings import Service as ServiceSettings
 from gateway.settings import Settings, Web
+from gateway.settings_routes import minutes_of
 from gateway.settings_smpp import Link
 from gateway.smpp.session import Limits
 from gateway.smpp.vendor_tlv import VendorTlv, VendorTlvs
+from gateway.sms.national_tables import LANGUAGES
+from gateway.sms.profile import PLAIN, Method, TextProfile
 from gateway.web import limits as web_limit
 
+_ALPHABETS = {"gsm": "gsm7", "latin-1": "latin1", "ascii": "ascii", "utf-8": "utf8"}
 _POLICIES = {"resend": UnknownOutcome.RESEND, "hold": UnknownOutcome.HOLD, "drop": UnknownOutcome.DROP}
 
 
@@ -39,6 +47,8 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
             rated.tariff_version,
             rated.tariff_rule,
             int(rated.fee_class),
+            quiet=quiet_of(each),
+            replaces_typographic=each.replace_typographic,
         )
     codes = {
         code.number: ShortCode(
@@ -52,7 +62,22 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
     }
     default_service = settings.services[0].name if settings.services else ""
     default_code = settings.messenger.short_code or (settings.short_codes[0].number if settings.short_codes else "")
-    return Catalogue(services, codes, default_service, default_code, revenue_account, tuple(code.plan for code in codes.values()))
+    plans = tuple(code.plan for code in codes.values())
+    profiles = {link.name: found for link in settings.links if (found := text_profile(link)) != PLAIN}
+    alphabet = _ALPHABETS[settings.smpp_server.alphabet]
+    return Catalogue(services, codes, default_service, default_code, revenue_account, plans, profiles, alphabet)
+
+
+def text_profile(link: Link) -> TextProfile:
+    """How a link wants its texts."""
+    languages = tuple(LANGUAGES[name] for name in link.languages)
+    return TextProfile(_ALPHABETS[link.alphabet], Method(link.segment_method), link.packed, languages, link.parts_max)
+
+
+def quiet_of(service: ServiceSettings) -> Quiet | None:
+    """When a service's messages wait."""
+    minutes = minutes_of(service.quiet_hours)
+    return None if minutes is None else Quiet(*minutes, ZoneInfo(service.quiet_time_zone))
 
 
 def link_config(link: Link) -> LinkConfig:
@@ -78,6 +103,7 @@ def link_config(link: Link) -> LinkConfig:
         link.destination_npi,
         errors=ErrorTable.parse(link.errors),
         reroute_after_s=link.reroute_after_s,
+        profile=text_profile(link),
     )
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.sms import reassembly, segments, udh
+from gateway.sms.content import text_of
 from gateway.sms.errors import TextError, TooManyParts
+from gateway.sms.national import NO_SHIFT, Shift
 from gateway.sms.reassembly import Assembly, Part, PartKey
 
 PARTS_MAX = 20
@@ -36,7 +38,10 @@ class PhoneError(Exception):
 
 
 class Incoming(NamedTuple):
-    """One short message as it reached a phone; `payload` is without its header, `concatenation` from UDH or SAR parameters."""
+    """One short message as it reached a phone; `payload` is without its header, `concatenation` from UDH or SAR parameters.
+
+    `shift` names the national tables of its header: a simulated phone reads them all.
+    """
 
     source: str
     destination: str
@@ -45,6 +50,7 @@ class Incoming(NamedTuple):
     concatenation: udh.Concatenation | None
     ports: udh.Ports | None
     at_us: int
+    shift: Shift = NO_SHIFT
 
 
 @dataclass(slots=True, eq=False)
@@ -213,7 +219,7 @@ class Phones:
     def _receive_part(self, phone: Phone, incoming: Incoming, place: udh.Concatenation) -> Message:
         key = PartKey(incoming.source, phone.msisdn, place.reference, place.wide, place.total)
         growing = self._growing(phone, key, incoming)
-        part = Part(place.number, incoming.payload, incoming.data_coding, incoming.at_us)
+        part = Part(place.number, incoming.payload, incoming.data_coding, incoming.at_us, incoming.shift)
         message = growing.message
         if message.is_complete:
             message.repeats += 1
@@ -249,7 +255,7 @@ class Phones:
 
 
 def _single(msisdn: str, incoming: Incoming) -> Message:
-    text = segments.decode(incoming.data_coding, False, incoming.payload).text
+    text = text_of(incoming.data_coding, incoming.payload, shift=incoming.shift)
     message = Message(RECEIVED, msisdn, incoming.source, incoming.at_us, text, raw=incoming.payload)
     if incoming.ports is not None:
         # Port-addressed octets are for a program on the phone, whatever the coding says.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from gateway.smpp import events as e
 from gateway.smpp.consts import MessageState, Status, Tag
 from gateway.smpp.pdu import Pdu, SubmitSm, SubmitSmResp
-from gateway.sms import segments, udh
+from gateway.sms import national, segments, udh
 from gateway.world import Listener, World
 from simulators.faults import SmscFaults
 from simulators.phones import ACCEPTED, PENDING, REFUSED, Incoming, Message, Outgoing, Phones
@@ -358,6 +358,7 @@ class Smsc:
             concatenation_of(pdu, content.elements),
             udh.ports(content.elements),
             taken.done_us,
+            national.shift_of(content.elements),
         )
         self.phones.receive(incoming)
         self.bell.ring()

@@ -12,6 +12,7 @@ from gateway.domain.ids import id_floor
 from gateway.domain.message import Flight
 from gateway.links.smpp_client import Bind
 from gateway.links.smpp_transport import SmppTransport
+from gateway.links.wire_form import unpacked
 from gateway.services.dispatch import Dispatch
 from gateway.services.outcome import Noted, Report
 from gateway.services.receive import REPEAT_US, Incoming, Received, Receiving
@@ -121,6 +122,8 @@ class CarrierSide:
         body = request.short_message if isinstance(request, p.DeliverSm) else b""
         if not body and request.tlvs:
             body = request.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
+        if bind.link.config.profile.is_packed:
+            body = unpacked(request.esm_class, request.data_coding, body)
         source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr, unknown_is_international=True)
         destination = Address(request.destination_addr.lstrip("+"), request.dest_addr_ton, request.dest_addr_npi)
         return Incoming(
@@ -136,6 +139,7 @@ class CarrierSide:
             _sar(request),
             self._world.clock.now_us(),
             self._world.clock.monotonic(),
+            request.protocol_id if isinstance(request, p.DeliverSm) else 0,
         )
 
 

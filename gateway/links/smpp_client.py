@@ -15,6 +15,7 @@ import structlog
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.message import Flight
 from gateway.domain.verdict import ErrorTable
+from gateway.links import wire_form
 from gateway.links.smpp_transport import SmppTransport
 from gateway.smpp import events as e
 from gateway.smpp import pdu as p
@@ -22,6 +23,9 @@ from gateway.smpp import receipt
 from gateway.smpp.consts import Status
 from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
 from gateway.smpp.session import Limits, Role, Session
+from gateway.sms.errors import TextError
+from gateway.sms.profile import PLAIN, TextProfile
+from gateway.sms.segments import SEPTETS_MAX
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
@@ -60,6 +64,7 @@ class LinkConfig(NamedTuple):
     ssl: ssl.SSLContext | None = None
     errors: ErrorTable = ErrorTable()
     reroute_after_s: float = 0.0
+    profile: TextProfile = PLAIN
 
 
 class Carrier(Protocol):
@@ -235,6 +240,7 @@ class SmppLink:
         self.binds = [Bind(self, number) for number in range(1, config.binds + 1)]
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = 0
+        self._form = wire_form.wire_form(config.profile)
 
     @property
     def name(self) -> str:
@@ -289,12 +295,16 @@ class SmppLink:
             flight.body,
         )
         try:
+            if self._form is not None or len(flight.body) > SEPTETS_MAX:
+                request = _in_form(request, (self._form or wire_form.as_stored)(flight))
             bind.wire.send(request, flight)
         except (NotBound, WindowFull):
             return False
         except LocalProtocolError:
             # No SMPP frame can carry it: the same again fails again, and must not hold up the others.
             self.carrier.responded(flight, Status.ESME_RINVPARLEN, "")
+        except TextError:
+            self.carrier.responded(flight, Status.ESME_RINVDCS, "")
         return True
 
     def _choose(self, flight: Flight) -> Bind | None:
@@ -328,6 +338,12 @@ class SmppLink:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _in_form(request: p.SubmitSm, form: wire_form.Form) -> p.SubmitSm:
+    """The same request with its content as the link wants it."""
+    tlvs = {**request.tlvs, **form.tlvs} if request.tlvs else form.tlvs
+    return request._replace(esm_class=form.esm_class, data_coding=form.data_coding, short_message=form.body, tlvs=tlvs)
 
 
 def _window_free(bind: Bind) -> int:

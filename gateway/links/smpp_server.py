@@ -324,7 +324,7 @@ class SmppServer:
             raise Refused("bad_destination", str(error), field="to") from None
         esm_class, body = answers.content_of(request)
         return Submission(
-            Sender(Front.SMPP, partner.wallet, partner_id=partner.id),
+            Sender(Front.SMPP, partner.wallet, partner_id=partner.id, partner=partner.name),
             source,
             destination,
             answers.service_name(request.service_type, self._reception.catalogue.services),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.quiet import Quiet
+from gateway.sms.profile import TextProfile
+
+NO_PROFILES: Mapping[str, TextProfile] = MappingProxyType({})
 
 
 class Service(NamedTuple):
@@ -21,6 +27,8 @@ class Service(NamedTuple):
     tariff_version: str
     tariff_rule: str
     fee_class: int
+    quiet: Quiet | None = None
+    replaces_typographic: bool = False
 
 
 class ShortCode(NamedTuple):
@@ -34,7 +42,7 @@ class ShortCode(NamedTuple):
 
 
 class Catalogue(NamedTuple):
-    """All of it; `default_service` is the first."""
+    """All of it; `default_service` is the first. `profiles` names the links that want texts otherwise than they are kept."""
 
     services: dict[str, Service]
     short_codes: dict[str, ShortCode]
@@ -42,3 +50,5 @@ class Catalogue(NamedTuple):
     default_short_code: str
     revenue_account: int
     plans: tuple[Plan, ...]
+    profiles: Mapping[str, TextProfile] = NO_PROFILES
+    alphabet: str = "gsm7"  # what data_coding 0 of our own partners means

@@ -26,9 +26,6 @@ from gateway.store.schema import message
 from gateway.store.writer import StoreWriter
 from gateway.world import World
 
-# The longest address a slot or an account can make; the draft is sized with it and gets the real one in the transaction.
-_TO_COME = Address("0", 0, 1)
-
 
 class ChatService:
     """The Inbox that connectors call."""
@@ -53,9 +50,10 @@ class ChatService:
         if code is None:
             raise Refused("no_short_code", "no short code is configured for chats")
         im_message_id = self._world.next_id()
-        submission = Submission(
-            Sender(Front.IM, None, im_account=chat.account, im_message_id=im_message_id), _TO_COME, destination, code.service, chat.text
-        )
+        # The reply address under the code is found in the transaction; routing goes by the code.
+        source = Address(code.number, 0, 1)
+        sender = Sender(Front.IM, None, im_account=chat.account, im_message_id=im_message_id)
+        submission = Submission(sender, source, destination, code.service, chat.text)
         draft = self._reception.draft(submission)
         try:
             kept = await self._writer.run(self._write, chat, code, draft, im_message_id)

@@ -19,17 +19,21 @@ from gateway.domain.address import Address
 from gateway.domain.keywords import Keyword
 from gateway.domain.message import Front, UnknownOutcome
 from gateway.services.catalogue import Catalogue, ShortCode
+from gateway.services.opt_outs import OptOut
 from gateway.services.outcome import CONNECTOR
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
-from gateway.sms import udh
+from gateway.sms import national, udh
+from gateway.sms.coding import ALPHABETS, rewritten
 from gateway.sms.content import Content, decode
 from gateway.sms.reassembly import Joined, Part, PartKey, fold, is_complete, join
+from gateway.sms.segments import write
 from gateway.store import im, im_friends, mo, outbox, slots
 from gateway.store.mo import Mo
 from gateway.store.outbox import Handover
 from gateway.store.schema import im_message
 
 UDHI = 0x40
+GSM = "gsm7"
 REPEAT_US = 120_000_000
 REFERENCE_REUSED_US = 600_000_000
 
@@ -55,6 +59,7 @@ class Incoming(NamedTuple):
     sar: udh.Concatenation | None  # from the SAR parameters
     at: int
     at_s: float
+    protocol_id: int = 0
 
 
 class Received(NamedTuple):
@@ -63,6 +68,7 @@ class Received(NamedTuple):
     effect: str  # joined, part, repeat
     handover: Handover | None
     reply: Draft | None
+    opt_out: OptOut | None = None  # what the subscriber has decided by it
 
 
 class Receiving:
@@ -79,21 +85,21 @@ class Receiving:
         return [self._receive(conn, item) for item in items]
 
     def _receive(self, conn: Connection, item: Incoming) -> Received:
-        content = decode(item.data_coding, bool(item.esm_class & UDHI), item.body)
+        content = decode(item.data_coding, bool(item.esm_class & UDHI), item.body, default=self._alphabet_of(item.link))
         concatenation = item.sar or udh.concatenation(content.elements)
         if concatenation is None or concatenation.total == 1:
             fingerprint = _fingerprint(item)
             if mo.is_repeat(conn, fingerprint, item.session_id, item.at - REPEAT_US):
                 return Received("repeat", None, None)
             # Whole as it came: a header that is no concatenation (ports, say) means something to a partner.
-            return self._take_whole(conn, item, Joined(content.text, item.body, ()), 1, fingerprint)
+            return self._take_whole(conn, item, self._whole(item, content), 1, fingerprint)
         return self._take_part(conn, item, content, concatenation)
 
     def _take_part(self, conn: Connection, item: Incoming, content: Content, concatenation: udh.Concatenation) -> Received:
         key = PartKey(
             item.source.digits_or_name, item.destination.digits_or_name, concatenation.reference, concatenation.wide, concatenation.total
         )
-        part = Part(concatenation.number, content.raw, item.data_coding, item.at)
+        part = Part(concatenation.number, content.raw, item.data_coding, item.at, national.shift_of(content.elements))
         known = mo.parts_of(conn, key)
         if known and (known[0].mo_id is not None or item.at - known[0].part.received_at > REFERENCE_REUSED_US):
             if _is_among(part, known) and item.at - known[-1].part.received_at <= REFERENCE_REUSED_US:
@@ -107,9 +113,23 @@ class Receiving:
         assembly = fold(key.total, [*(stored.part for stored in known), part])
         if not is_complete(assembly):
             return Received("part", None, None)
-        received = self._take_whole(conn, item, join(assembly), key.total, _fingerprint(item))
+        joined = join(assembly, default=self._alphabet_of(item.link))
+        received = self._take_whole(conn, item, joined, key.total, _fingerprint(item))
         mo.set_joined(conn, key, item.id)
         return received
+
+    def _alphabet_of(self, link: str) -> str:
+        """What data_coding 0 means on a link."""
+        profiles = self._catalogue.profiles
+        return profiles[link].alphabet if profiles and link in profiles else GSM
+
+    def _whole(self, item: Incoming, content: Content) -> Joined:
+        """One deliver_sm that is a message; its octets stay as they came, but for those of an alphabet that is only the link's own."""
+        if content.text is None or ALPHABETS[item.data_coding] != "default" or self._alphabet_of(item.link) == GSM:
+            return Joined(content.text, item.body, (), item.data_coding)
+        anew = write(content.text)
+        header = item.body[: len(item.body) - len(content.raw)]
+        return Joined(content.text, header + anew.octets, (), rewritten(item.data_coding, is_ucs2=not anew.is_septets))
 
     def release_partial(self, conn: Connection, key: PartKey, item_id: int, reply_id: int, at: int, at_s: float) -> Received | None:
         """Hand on what there is of a message whose other parts never came."""
@@ -131,7 +151,8 @@ class Receiving:
             at,
             at_s,
         )
-        received = self._take_whole(conn, item, join(fold(key.total, [stored.part for stored in known])), key.total, _fingerprint(item))
+        joined = join(fold(key.total, [stored.part for stored in known]), default=self._alphabet_of(first.link))
+        received = self._take_whole(conn, item, joined, key.total, _fingerprint(item))
         mo.set_joined(conn, key, item_id)
         return received
 
@@ -146,11 +167,11 @@ class Receiving:
             item.link,
             *item.source,
             *item.destination,
-            item.data_coding,
+            joined.data_coding,
             item.esm_class,
             parts,
             len(joined.missing),
-            joined.text,
+            _storable(joined.text),
             joined.raw,
             found.outcome,
             found.partner_id,
@@ -158,13 +179,14 @@ class Receiving:
             fingerprint,
             item.session_id,
             item.at,
+            item.protocol_id,
         )
         mo.insert_mo(conn, row)
         self._charge(conn, row, code)
         reply = self._answer(conn, item, code, found.keyword) if code is not None and found.keyword is not None else None
         target = _target(found)
         if target is None:
-            return Received("joined", None, reply)
+            return Received("joined", None, reply, _opt_out(item, code, found))
         entry = outbox.Entry(item.id, target, outbox.KIND_MO if found.partner_id is not None else outbox.KIND_CHAT, item.id, 0)
         outbox.insert(conn, [entry])
         return Received("joined", Handover(entry, None, row, None, item.at), reply)
@@ -191,7 +213,7 @@ class Receiving:
             return _Whereto("not_a_friend", None, None, None)
         if keyword is Keyword.BLOCK:
             slots.stop(conn, item.source.digits_or_name, item.destination.digits_or_name, item.at)
-            return _Whereto("keyword", None, None, None)
+            return _Whereto("keyword", None, None, None, is_blocking=True)
         return _Whereto("im", None, account, None)
 
     def _answer(self, conn: Connection, item: Incoming, code: ShortCode, keyword: Keyword) -> Draft | None:
@@ -242,6 +264,7 @@ class _Whereto(NamedTuple):
     partner_id: int | None
     im_account: int | None
     keyword: Keyword | None
+    is_blocking: bool = False  # the one address it was sent to
 
 
 def _accepts(conn: Connection, account: int, peer: str) -> bool:
@@ -253,6 +276,14 @@ def _accepts(conn: Connection, account: int, peer: str) -> bool:
     return im.find_account(conn, account) is not None and conn.execute(written.limit(1)).first() is not None
 
 
+def _opt_out(item: Incoming, code: ShortCode | None, found: _Whereto) -> OptOut | None:
+    if found.is_blocking:
+        return OptOut(item.source.digits_or_name, item.destination.digits_or_name, True)
+    if code is None or found.keyword not in (Keyword.STOP, Keyword.START):
+        return None
+    return OptOut(item.source.digits_or_name, code.number, found.keyword is Keyword.STOP)
+
+
 def _target(found: _Whereto) -> str | None:
     if found.partner_id is not None:
         return outbox.partner_target(found.partner_id)
@@ -261,6 +292,11 @@ def _target(found: _Whereto) -> str | None:
 
 def _never(_link: str, _segments: int, _policy: UnknownOutcome) -> bool:
     return False
+
+
+def _storable(text: str | None) -> str | None:
+    """PostgreSQL keeps no U+0000."""
+    return text.replace("\0", "\ufffd") if text is not None and "\0" in text else text
 
 
 def _is_among(part: Part, known: Sequence[mo.StoredPart]) -> bool:

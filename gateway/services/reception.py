@@ -13,10 +13,13 @@ from sqlalchemy import Connection
 from gateway.domain.admission import US, Admission
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
 from gateway.domain.message import Message, UnknownOutcome
+from gateway.domain.routing import without_rules
 from gateway.services import schedule
 from gateway.services.catalogue import Catalogue
 from gateway.services.dispatch import Dispatch
 from gateway.services.parts import ENCODING_NAMES
+from gateway.services.preview import Preview, Previewing
+from gateway.services.routing import Routing
 from gateway.services.schedule import AHEAD_US_MAX
 from gateway.services.submit import Accepting, Draft, Drafting, Submission
 from gateway.store import partners
@@ -65,12 +68,14 @@ class Reception:
         ahead_us_max: int = AHEAD_US_MAX,
         admissions: Mapping[int | None, Admission] = NO_ADMISSIONS,
         metered: Collection[int] = (),
+        routing: Routing | None = None,
     ) -> None:
         self._world = world
         self._writer = writer
         self._dispatch = dispatch
         self.catalogue = catalogue
         self._drafting = Drafting(catalogue)
+        self._previewing = Previewing(catalogue, self._drafting.service)
         self._accepting = Accepting(catalogue.revenue_account, metered)
         self._backlog_max = backlog_max
         self._accepted = accepted
@@ -78,6 +83,7 @@ class Reception:
         self._ahead_us_max = ahead_us_max
         self.replacing: Callable[[Submission, Callable[[Answer], None]], None] | None = None  # set by services.recall
         self._admissions = admissions  # of partners that have limits, by id
+        self._routing = routing
         self.queued = 0  # set by the sweep from the table; a bound, not an exact count
 
     def now_us(self) -> int:
@@ -204,10 +210,10 @@ class Reception:
         if refused is not None:
             raise refused
 
-    def redraft(self, submission: Submission, message: Message) -> Draft:
+    def redraft(self, submission: Submission, message: Message, link: str) -> Draft:
         """Decide anew what a message that still waits consists of; its id, its times and its charge stay its own. Raises Refused."""
         clock = self._world.clock
-        return self._drafting.draft(submission, message.id, clock.now_us(), clock.monotonic(), link="", reserve=_no_room)
+        return self._drafting.draft(submission, message.id, clock.now_us(), clock.monotonic(), link=link, reserve=_no_room)
 
     def check_schedule(self, at: int) -> None:
         """Raise Refused (`bad_schedule`) for a time too far ahead."""
@@ -216,6 +222,14 @@ class Reception:
     def draft(self, submission: Submission) -> Draft:
         """Decide a submission without writing it; raises Refused."""
         return self._draft(submission)
+
+    def preview(self, submission: Submission) -> Preview:
+        """What would become of a submission, with nothing written; raises Refused."""
+        if self._routing is None:
+            route = without_rules(self._dispatch.choose_link())
+        else:
+            submission, route = self._routing.would_lead(submission, self._world.clock.now_us())
+        return self._previewing.preview(submission, route)
 
     def committed(self, draft: Draft) -> Accepted:
         """A draft written by `accept_in` is on disk."""
@@ -286,10 +300,13 @@ class Reception:
             raise StoreUnavailable
         if self.queued >= self._backlog_max:
             raise Refused("backlog_full", "too many messages are waiting; try again later", kind=Kind.THROTTLED)
-        dispatch, clock = self._dispatch, self._world.clock
+        dispatch, clock, routing = self._dispatch, self._world.clock, self._routing
         if submission.schedule_at is not None:
             submission = schedule.settled(submission, clock.now_us(), self._ahead_us_max)
-        link = dispatch.choose_link()
+        if routing is None or routing.is_plain:
+            link = dispatch.choose_link()
+        else:
+            submission, link = routing.lead(submission, clock.now_us())
         if not link:
             raise Refused("no_link", "no link is configured, so nothing can be sent")
         return self._drafting.draft(

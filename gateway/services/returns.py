@@ -103,7 +103,8 @@ class Returns:
         is_crowd = verdict is Verdict.BUSY and lane.back_off(flight, self._world.clock.monotonic())
         if is_crowd:
             self._slow_down(lane)
-        if flight.message.esm_class & MODE_MASK in SENT_ONCE:
+        is_sent_once = flight.message.esm_class & MODE_MASK in SENT_ONCE
+        if is_sent_once:
             verdict = Verdict.FINAL
         if lane.backoffs and verdict not in (Verdict.BUSY, Verdict.THROTTLED):
             lane.answered(flight)
@@ -112,7 +113,8 @@ class Returns:
                 self._in_its_place(lane, flight, status)
             case Verdict.BUSY:
                 self.again(flight, status)
-            case Verdict.NEXT_ROUTE if self.moves(lane, [flight], status):
+            # A routing rule may list a status that the link's own table calls final.
+            case Verdict.NEXT_ROUTE | Verdict.RETRY | Verdict.FINAL if not is_sent_once and self.moves(lane, [flight], status):
                 pass
             case Verdict.RETRY | Verdict.NEXT_ROUTE if (refusals := self._count(flight)) < treatment.attempts_max:
                 self.again(flight, status, treatment.wait_s(refusals))

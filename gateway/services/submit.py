@@ -18,8 +18,9 @@ from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
 from gateway.domain.admission import day_of
 from gateway.domain.failure import Refused
-from gateway.domain.fairness import queue_of
+from gateway.domain.fairness import URGENT_PRIORITY, queue_of
 from gateway.domain.message import Flight, Front, Message, State, UnknownOutcome
+from gateway.domain.quiet import Quiet
 from gateway.domain.target import target_of
 from gateway.services.catalogue import Catalogue, Service
 from gateway.services.parts import Parting
@@ -36,6 +37,7 @@ class Sender(NamedTuple):
     partner_id: int | None = None
     im_account: int | None = None
     im_message_id: int | None = None
+    partner: str = ""  # its name, for routing
 
 
 class Submission(NamedTuple):
@@ -58,6 +60,7 @@ class Submission(NamedTuple):
     user_reference: int | None = None  # given back in receipts
     tlvs: bytes = b""  # vendor TLVs to pass on, as they stand in a PDU
     replaces: bool = False  # replace_if_present_flag
+    replace_typographic: bool | None = None  # to stay in GSM 7-bit; None: as the service says
 
 
 class Draft(NamedTuple):
@@ -100,7 +103,7 @@ class Drafting:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._parting = Parting()
+        self._parting = Parting(catalogue)
 
     def draft(
         self,
@@ -116,8 +119,10 @@ class Drafting:
 
         Raises Refused with the field at fault.
         """
-        service = self._service(submission.service)
-        encoding, data_coding, esm_class, bodies = self._parting.parts(submission, service)
+        service = self.service(submission.service)
+        if service.quiet is not None:
+            submission = _after_quiet(submission, service.quiet, now_us)
+        encoding, data_coding, esm_class, bodies, short_messages = self._parting.parts(submission, service, link)
         validity_us = service.validity_us if submission.validity_us is None else min(submission.validity_us, service.validity_us)
         sender, source, destination = submission.sender, submission.source, submission.destination
         message = Message(
@@ -144,13 +149,14 @@ class Drafting:
             now_us,
             (submission.schedule_at or now_us) + validity_us,
         )
-        event = _event(message, service, sender.wallet, link)
+        event = _event(message, service, sender.wallet, link, short_messages)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
         option = _option(message_id, submission, None if is_claimed else data_coding)
         return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at, option)
 
-    def _service(self, name: str) -> Service:
+    def service(self, name: str) -> Service:
+        """The service of this name, the first for none; raises Refused."""
         catalogue = self._catalogue
         service = catalogue.services.get(name or catalogue.default_service)
         if service is None:
@@ -169,8 +175,16 @@ def _option(message_id: int, submission: Submission, data_coding: int | None) ->
     return Option(message_id, schedule_at, user_reference, tlvs or None, given)
 
 
-def _event(message: Message, service: Service, wallet: int | None, link: str) -> BillableEvent:
-    quantity = message.segments if service.is_per_part else 1
+def _after_quiet(submission: Submission, quiet: Quiet, now_us: int) -> Submission:
+    """What falls into quiet hours is sent when they are over, unless it is urgent or answers its reader."""
+    if submission.priority >= URGENT_PRIORITY or submission.sender.front == Front.GATEWAY:
+        return submission
+    over_at = quiet.over_at(submission.schedule_at or now_us)
+    return submission if over_at is None else submission._replace(schedule_at=over_at)
+
+
+def _event(message: Message, service: Service, wallet: int | None, link: str, short_messages: int) -> BillableEvent:
+    quantity = short_messages if service.is_per_part else 1
     is_handset = message.destination_ton == TON_INTERNATIONAL
     return BillableEvent(
         message.id,
@@ -185,7 +199,7 @@ def _event(message: Message, service: Service, wallet: int | None, link: str) ->
         None,
         message.destination if is_handset else None,
         message.im_account,
-        message.segments,
+        short_messages,
         quantity,
         service.unit_price_minor,
         quantity * service.unit_price_minor,

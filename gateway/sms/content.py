@@ -6,9 +6,10 @@ always kept, so nothing is lost by not understanding them. Broken UTF-16 (half a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.sms import national, udh
+from gateway.sms import coding, national, udh
 from gateway.sms.errors import UdhError
 from gateway.sms.national import NO_SHIFT, Shift
 
@@ -22,34 +23,7 @@ class Content(NamedTuple):
     problem: str = ""
 
 
-def _coding(data_coding: int) -> str:
-    """The alphabet of one data_coding value: "" for none; "default" for the alphabet the link calls its default."""
-    group, low = data_coding >> 4, data_coding & 0x0F
-    general = ("default", "", "ucs2", "")[low >> 2]
-    if group == 0x0:  # SMPP 3.4 section 5.2.19
-        return _SMPP_CODINGS.get(low, "")
-    if group in (0x1, 0x4, 0x5):  # 3GPP 23.038 section 4: uncompressed, with or without class or automatic deletion
-        return general
-    if group in (0xC, 0xD):  # message waiting
-        return "default"
-    if group == 0xE:  # message waiting, UCS-2
-        return "ucs2"
-    if group == 0xF:  # message class: bit 2 tells 8-bit data
-        return "" if low & 0x04 else "default"
-    return ""
-
-
-_SMPP_CODINGS = {
-    0x00: "default",
-    0x01: "ascii",
-    0x03: "latin1",
-    0x05: "shift_jis",
-    0x06: "iso8859_5",
-    0x07: "iso8859_8",
-    0x08: "ucs2",
-    0x0E: "euc_kr",
-}
-CODINGS: tuple[str, ...] = tuple(_coding(data_coding) for data_coding in range(256))
+CODINGS = coding.ALPHABETS
 # What a link may name as its default alphabet.
 DEFAULT_ALPHABETS = frozenset({"gsm7", "latin1", "ascii", "ucs2", "utf8"})
 
@@ -70,11 +44,38 @@ def decode(data_coding: int, udhi: bool, short_message: bytes, *, default: str =
 def text_of(data_coding: int, body: bytes, *, default: str = "gsm7", shift: Shift = NO_SHIFT) -> str | None:
     """The text of a body without its header, or None when the coding carries no text we can read; `shift` is what the header said."""
     assert default in DEFAULT_ALPHABETS
-    coding = CODINGS[data_coding] if 0 <= data_coding <= 0xFF else ""
-    if coding == "default":
-        coding = default
-    if coding == "gsm7":
+    alphabet = CODINGS[data_coding] if 0 <= data_coding <= 0xFF else ""
+    if alphabet == "default":
+        alphabet = default
+    if alphabet == "gsm7":
         return national.decode(body, shift)
-    if coding == "ucs2":
-        return body.decode("utf-16-be", "replace")
-    return body.decode(coding, "replace") if coding else None
+    read = _READERS.get(alphabet)
+    if read is not None:
+        return read(body)
+    return body.decode(alphabet, "replace") if alphabet else None
+
+
+def _utf16(body: bytes) -> str:
+    """UCS-2 is UTF-16 in practice, big-endian; a mark in front, which does not belong there, is believed and taken off."""
+    if body[:2] == b"\xff\xfe":
+        return body[2:].decode("utf-16-le", "replace")
+    return body.decode("utf-16-be", "replace").removeprefix("\ufeff")
+
+
+def _jis(body: bytes) -> str:
+    """JIS X 0208: with its escapes where it has any, else as Shift JIS."""
+    return body.decode("iso2022_jp_1" if _ESCAPES in body else "shift_jis", "replace")
+
+
+def _jis_x0212(body: bytes) -> str:
+    """JIS X 0212: with escapes, as EUC where it has high octets, else plain pairs."""
+    if _ESCAPES in body:
+        return body.decode("iso2022_jp_1", "replace")
+    if not body.isascii():
+        return body.decode("euc_jp", "replace")
+    return (_TO_JIS_X0212 + body).decode("iso2022_jp_1", "replace") if body else ""
+
+
+_ESCAPES = b"\x1b"
+_TO_JIS_X0212 = b"\x1b$(D"
+_READERS: dict[str, Callable[[bytes], str]] = {"ucs2": _utf16, "jis": _jis, "jis_x0212": _jis_x0212}

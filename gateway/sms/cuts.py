@@ -6,6 +6,8 @@ part (a letter under a hundred accents) has no legal cut, so its code points are
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import regex
 
 # \X alone looks back over a whole run of regional indicators at each flag, which is quadratic; pairs are taken by hand.
@@ -38,10 +40,17 @@ def of_single_octet_text(octets: bytes, size: int, escape: int = -1) -> list[int
     return cuts
 
 
+def of_septets(text: str, octets: bytes, size: int, escape: int, table: Mapping[int, str]) -> list[int]:
+    """Cuts of a text in a national alphabet, `table` being what each code point is written as: between clusters where it has any."""
+    if _COMPOUND.search(text) is None:
+        return of_single_octet_text(octets, size, escape)
+    return _between_clusters(text, size, lambda char: len(table[ord(char)]))
+
+
 def of_utf16(text: str, octets: bytes, size: int) -> list[int]:
     """Cuts of a text in UTF-16BE: between code points, and between clusters where the text has any of several code points."""
     if _COMPOUND.search(text) is not None:
-        return _between_clusters(text, size)
+        return _between_clusters(text, size, _utf16_octets)
     cuts, end = [], len(octets)
     cut = size & ~1
     while cut < end:
@@ -53,9 +62,13 @@ def of_utf16(text: str, octets: bytes, size: int) -> list[int]:
     return cuts
 
 
-def _between_clusters(text: str, size: int) -> list[int]:
+def _utf16_octets(char: str) -> int:
+    return 4 if char > "\uffff" else 2
+
+
+def _between_clusters(text: str, size: int, width: Callable[[str], int]) -> list[int]:
     cuts, start, at = [], 0, 0
-    for atom in _atoms(text, size):
+    for atom in _atoms(text, size, width):
         if at + atom - start > size:
             cuts.append(at)
             start = at
@@ -64,11 +77,11 @@ def _between_clusters(text: str, size: int) -> list[int]:
     return cuts
 
 
-def _atoms(text: str, size: int) -> list[int]:
+def _atoms(text: str, size: int, width: Callable[[str], int]) -> list[int]:
     """The octets of each piece that must stay whole."""
     atoms: list[int] = []
     for match in _CLUSTER.finditer(text):
-        octets = [4 if char > "\uffff" else 2 for char in match.group()]
+        octets = [width(char) for char in match.group()]
         whole = sum(octets)
         atoms.extend((whole,) if whole <= size else octets)
     return atoms

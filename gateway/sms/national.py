@@ -1,16 +1,16 @@
-"""National language shift tables (3GPP 23.038 annex A), for reading: Turkish, Spanish and Portuguese.
+"""Writing and reading under national language shift tables (3GPP TS 23.038 section 6.2.1.2; elements: 23.040 section 9.2.3.24.15).
 
-A locking table replaces the basic one for the whole message, a single shift table replaces the extension table; the header names
-them. A language without a table here gives no text rather than a wrong one. Nothing is sent in these alphabets.
+A locking table replaces the basic one for the whole message, a single shift table replaces the extension table; the header of
+every part names them. A language without a table here gives no text rather than a wrong one.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.sms import gsm7, udh
-
-TURKISH, SPANISH, PORTUGUESE = 1, 2, 3
+from gateway.sms.national_tables import LANGUAGE_NAMES, LOCKING, NOTHING, SINGLE
 
 
 class Shift(NamedTuple):
@@ -21,32 +21,6 @@ class Shift(NamedTuple):
 
 
 NO_SHIFT = Shift()
-
-LOCKING: dict[int, str] = {
-    0: gsm7.BASIC,
-    TURKISH: (
-        "@£$¥€éùıòÇ\nĞğ\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bŞşßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-        "İABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§çabcdefghijklmnopqrstuvwxyzäöñüà"
-    ),
-    PORTUGUESE: (
-        "@£$¥êéúíóç\nÔô\rÁáΔ_ªÇÀ∞^\\€Ó|\x1bÂâÊÉ !\"#º%&'()*+,-./0123456789:;<=>?"
-        "ÍABCDEFGHIJKLMNOPQRSTUVWXYZÃÕÚÜ§~abcdefghijklmnopqrstuvwxyzãõ`üà"
-    ),
-}
-SINGLE: dict[int, dict[int, str]] = {
-    0: gsm7.EXTENSION,
-    TURKISH: gsm7.EXTENSION | dict(zip(b"GIScgis", "ĞİŞçğış", strict=True)),
-    SPANISH: gsm7.EXTENSION | dict(zip(b"\x09AIOUaiou", "çÁÍÓÚáíóú", strict=True)),
-    PORTUGUESE: gsm7.EXTENSION
-    | dict(
-        zip(
-            b"\x05\x09\x0b\x0c\x0e\x0f\x12\x13\x15\x16\x17\x18\x19\x1fAIOU\x5b\x5caiou\x7b\x7c\x7f",
-            "êçÔôÁáΦΓΩΠΨΣΘÊÀÍÓÚÃÕÂíóúãõâ",
-            strict=True,
-        )
-    ),
-}
-assert all(len(table) == 128 for table in LOCKING.values())
 
 
 def shift_of(elements: udh.Elements) -> Shift:
@@ -60,6 +34,45 @@ def shift_of(elements: udh.Elements) -> Shift:
         elif iei == udh.SINGLE_SHIFT and len(data) == 1:
             single = data[0]
     return Shift(locking, single) if locking or single else NO_SHIFT
+
+
+def elements_of(shift: Shift) -> udh.Elements:
+    """The elements that name these tables; none for the default ones."""
+    named = ((udh.SINGLE_SHIFT, shift.single), (udh.LOCKING_SHIFT, shift.locking))
+    return tuple(udh.InformationElement(iei, bytes((language,))) for iei, language in named if language)
+
+
+def shifts(languages: tuple[int, ...]) -> list[Shift]:
+    """Every pair of tables that these languages allow, the simplest first: single, locking, then both."""
+    lockings = [language for language in languages if language in LOCKING]
+    singles = [language for language in languages if language in SINGLE]
+    return [
+        *(Shift(0, single) for single in singles),
+        *(Shift(locking, 0) for locking in lockings),
+        *(Shift(locking, single) for locking in lockings for single in singles),
+    ]
+
+
+@lru_cache(maxsize=256)
+def septets_of(shift: Shift) -> dict[int, str]:
+    """Code point to septets, one character each, under these tables; the locking table goes first, for it takes one."""
+    table: dict[int, str] = {}
+    for code, char in enumerate(LOCKING[shift.locking]):
+        if code != gsm7.ESCAPE and char != NOTHING:
+            table.setdefault(ord(char), chr(code))
+    for code, char in sorted(SINGLE[shift.single].items()):
+        table.setdefault(ord(char), f"\x1b{chr(code)}")
+    return table
+
+
+def encode_if_possible(text: str, shift: Shift) -> bytes | None:
+    """The septets of a text under these tables, one per octet, or None when a character is in neither."""
+    if shift == NO_SHIFT:
+        return gsm7.encode_if_possible(text)
+    table = septets_of(shift)
+    if any(ord(char) not in table for char in set(text)):
+        return None
+    return text.translate(table).encode("latin-1")
 
 
 def decode(septets: bytes, shift: Shift) -> str | None:
@@ -77,6 +90,12 @@ def decode(septets: bytes, shift: Shift) -> str | None:
         else:
             chars.append(_char(basic, code))
     return "".join(chars)
+
+
+def describe(shift: Shift) -> str:
+    """The tables in words, such as "locking hindi, single hindi"; empty for the default ones."""
+    named = (("locking", shift.locking), ("single", shift.single))
+    return ", ".join(f"{kind} {LANGUAGE_NAMES.get(language, language)}" for kind, language in named if language)
 
 
 def _char(basic: str, code: int) -> str:

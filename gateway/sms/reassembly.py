@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gateway.sms.coding import ALPHABETS, rewritten
 from gateway.sms.content import text_of
 from gateway.sms.errors import PartError
 from gateway.sms.national import NO_SHIFT, Shift
+from gateway.sms.segments import write
 
 
 class PartKey(NamedTuple):
@@ -43,11 +45,15 @@ class Assembly(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """The message made of the parts at hand; `missing` is empty when it is whole, `text` is None when a part is not text."""
+    """The message made of the parts at hand; `missing` is empty when it is whole, `text` is None when a part is not text.
+
+    `raw` is written in `data_coding`: the parts' own octets, or the text anew where those would not read as one without headers.
+    """
 
     text: str | None
     raw: bytes
     missing: tuple[int, ...]
+    data_coding: int = 0
 
 
 def add(assembly: Assembly, part: Part) -> Assembly:
@@ -92,7 +98,19 @@ def join(assembly: Assembly, *, default: str = "gsm7") -> Joined:
     texts = [text_of(data_coding, body, default=default, shift=shift) for data_coding, shift, body in _runs(assembly.parts)]
     known = [text for text in texts if text is not None]
     raw = b"".join(part.body for part in assembly.parts)
-    return Joined("".join(known) if known and len(known) == len(texts) else None, raw, missing(assembly))
+    data_coding = assembly.parts[0].data_coding if assembly.parts else 0
+    text = "".join(known) if known and len(known) == len(texts) else None
+    if text is not None and not _reads_as_one(assembly.parts, default):
+        anew = write(text)
+        raw, data_coding = anew.octets, rewritten(data_coding, is_ucs2=not anew.is_septets)
+    return Joined(text, raw, missing(assembly), data_coding)
+
+
+def _reads_as_one(parts: tuple[Part, ...], default: str) -> bool:
+    """Whether the joined octets can be read without the parts' headers and without knowing the link's own alphabet."""
+    first = parts[0]
+    is_same = all(part.data_coding == first.data_coding and part.shift == NO_SHIFT for part in parts)
+    return is_same and (default == "gsm7" or ALPHABETS[first.data_coding] != "default")
 
 
 def _runs(parts: tuple[Part, ...]) -> list[tuple[int, Shift, bytes]]:

@@ -1,7 +1,8 @@
 """A text as the octets of one or several short messages, and back.
 
-GSM 7-bit: 160 septets alone, 153 in a part (152 with a 16-bit reference). UCS-2, which means UTF-16BE without a mark:
-70 units alone, 67 in a part (66). Octets: 140, 134, 133. A text over the limit is refused whole.
+GSM 7-bit: 160 septets alone, 153 in a part (152 with a 16-bit reference), fewer where the header names national tables.
+UCS-2, which means UTF-16BE without a mark: 70 units alone, 67 in a part (66). Octets: 140, 134, 133. A text over the limit is
+refused whole.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from gateway.sms import cuts, gsm7, udh
+from gateway.sms import cuts, gsm7, national, udh
 from gateway.sms.content import DEFAULT_ALPHABETS, Content, decode
 from gateway.sms.errors import TextError, TooManyParts, UdhError
+from gateway.sms.national import NO_SHIFT, Shift
 
 __all__ = ["DEFAULT_ALPHABETS", "Content", "Encoding", "Segmented", "choose", "count", "decode", "split", "split_octets"]
 
@@ -34,12 +36,39 @@ DATA_CODING = {Encoding.GSM7: 0, Encoding.LATIN1: 3, Encoding.BINARY: 4, Encodin
 
 
 class Segmented(NamedTuple):
-    """A message ready to send: each part is header and body, as `short_message` takes them."""
+    """A message ready to send: each part is header and body, as `short_message` takes them.
+
+    `short_messages` is how many short messages a phone gets, which is more than there are parts where the SMSC does the cutting.
+    """
 
     encoding: Encoding
     data_coding: int
     udhi: bool
     parts: tuple[bytes, ...]
+    shift: Shift = NO_SHIFT
+    short_messages: int = 1
+
+
+class Writing(NamedTuple):
+    """A text in one encoding: its octets, one for a septet, before any header."""
+
+    encoding: Encoding
+    octets: bytes
+    shift: Shift = NO_SHIFT
+
+    @property
+    def is_septets(self) -> bool:
+        return self.encoding is Encoding.GSM7
+
+    @property
+    def elements(self) -> udh.Elements:
+        """What the header of every part names."""
+        return national.elements_of(self.shift) if self.shift != NO_SHIFT else ()
+
+    def room(self, header_octets: int) -> int:
+        """Octets of `octets` that fit one short message beside a header."""
+        left = OCTETS_MAX - header_octets
+        return left * 8 // 7 if self.is_septets else left
 
 
 def choose(text: str) -> Encoding:
@@ -57,9 +86,8 @@ def split(text: str, *, reference: int, parts_max: int, wide: bool = False, enco
         octets = gsm7.encode_if_possible(text)
         if octets is not None and len(octets) <= SEPTETS_MAX:
             return Segmented(Encoding.GSM7, 0, False, (octets,))
-    encoding, octets = _encode(text, encoding)
-    ends = _ends(text, octets, encoding, wide, parts_max)
-    return Segmented(encoding, DATA_CODING[encoding], len(ends) > 1, _parts(octets, ends, (), reference, wide))
+    writing = write(text, encoding)
+    return cut(writing, ends(text, writing, wide, parts_max), reference, wide)
 
 
 def split_octets(data: bytes, *, reference: int, parts_max: int, wide: bool = False, elements: udh.Elements = ()) -> Segmented:
@@ -73,28 +101,29 @@ def split_octets(data: bytes, *, reference: int, parts_max: int, wide: bool = Fa
         raise UdhError(f"the elements leave no room for data in {OCTETS_MAX} octets")
     _check_parts(-(-len(data) // room), parts_max)
     parts = _parts(data, cuts.of_octets(len(data), room), elements, reference, wide)
-    return Segmented(Encoding.BINARY, DATA_CODING[Encoding.BINARY], True, parts)
+    return Segmented(Encoding.BINARY, DATA_CODING[Encoding.BINARY], True, parts, short_messages=len(parts))
 
 
 def count(text: str, *, wide: bool = False, encoding: Encoding | None = None, parts_max: int = PARTS_MAX) -> tuple[Encoding, int]:
     """The encoding and the number of parts `split` would use, with the same refusals."""
-    encoding, octets = _encode(text, encoding)
-    return encoding, len(_ends(text, octets, encoding, wide, parts_max))
+    writing = write(text, encoding)
+    return writing.encoding, len(ends(text, writing, wide, parts_max))
 
 
-def _encode(text: str, encoding: Encoding | None) -> tuple[Encoding, bytes]:
+def write(text: str, encoding: Encoding | None = None) -> Writing:
+    """The text in an encoding of the default tables; None: GSM 7-bit where it can be, else UCS-2. Raises TextError."""
     if encoding is None:
         octets = gsm7.encode_if_possible(text)
         if octets is not None:
-            return Encoding.GSM7, octets
+            return Writing(Encoding.GSM7, octets)
         encoding = Encoding.UCS2
     encoding = Encoding(encoding)
     if encoding is Encoding.GSM7:
-        return encoding, gsm7.encode(text)
+        return Writing(encoding, gsm7.encode(text))
     if encoding is Encoding.BINARY:
         raise TextError("binary is not an encoding of text")
     try:
-        return encoding, text.encode("utf-16-be" if encoding is Encoding.UCS2 else "latin-1")
+        return Writing(encoding, text.encode("utf-16-be" if encoding is Encoding.UCS2 else "latin-1"))
     except UnicodeEncodeError as error:
         raise _text_error(text, error.start) from None
 
@@ -105,20 +134,32 @@ def _text_error(text: str, at: int) -> TextError:
     return TextError(f"U+{point:04X} at {at} is {what}", (at,))
 
 
-def _ends(text: str, octets: bytes, encoding: Encoding, wide: bool, parts_max: int) -> list[int]:
-    """Where each part ends in `octets`."""
-    septets = encoding is Encoding.GSM7
-    if len(octets) <= (SEPTETS_MAX if septets else OCTETS_MAX):
-        return [len(octets)]
-    room = (152 if wide else 153) if septets else (133 if wide else 134)
+def ends(text: str, writing: Writing, wide: bool, parts_max: int) -> list[int]:
+    """Where each part ends in the octets of `writing`; TooManyParts when there are more than allowed."""
+    octets = writing.octets
+    length = len(octets)
+    elements = writing.elements
+    if length <= writing.room(len(udh.encode(elements)) if elements else 0):
+        return [length]
+    room = writing.room(len(udh.encode((udh.concatenation_element(0, 1, 1, wide), *elements))))
     # Checked before the clusters are looked at too, so that a huge text costs nothing.
-    _check_parts(-(-len(octets) // room), parts_max)
-    if encoding is Encoding.UCS2:
-        ends = cuts.of_utf16(text, octets, room)
+    _check_parts(-(-length // room), parts_max)
+    if writing.encoding is Encoding.UCS2:
+        found = cuts.of_utf16(text, octets, room)
+    elif writing.shift != NO_SHIFT:
+        found = cuts.of_septets(text, octets, room, gsm7.ESCAPE, national.septets_of(writing.shift))
     else:
-        ends = cuts.of_single_octet_text(octets, room, gsm7.ESCAPE if septets else -1)
-    _check_parts(len(ends), parts_max)
-    return ends
+        found = cuts.of_single_octet_text(octets, room, gsm7.ESCAPE if writing.is_septets else -1)
+    _check_parts(len(found), parts_max)
+    return found
+
+
+def cut(writing: Writing, found: list[int], reference: int, wide: bool) -> Segmented:
+    """The parts that end at `found`, each with the header it needs."""
+    elements = writing.elements
+    parts = _parts(writing.octets, found, elements, reference, wide)
+    udhi = len(parts) > 1 or bool(elements)
+    return Segmented(writing.encoding, DATA_CODING[writing.encoding], udhi, parts, writing.shift, len(parts))
 
 
 def _check_parts(parts: int, parts_max: int) -> None:
@@ -128,7 +169,7 @@ def _check_parts(parts: int, parts_max: int) -> None:
 
 def _parts(octets: bytes, ends: list[int], elements: udh.Elements, reference: int, wide: bool) -> tuple[bytes, ...]:
     if len(ends) == 1:
-        return (octets,)
+        return (udh.encode(elements) + octets,) if elements else (octets,)
     reference &= 0xFFFF if wide else 0xFF
     header = udh.encode((udh.concatenation_element(reference, len(ends), 1, wide), *elements))
     number_at = 6 if wide else 5  # the concatenation element stands first, its last octet is the part number

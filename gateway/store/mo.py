@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from gateway.sms.national import Shift
 from gateway.sms.reassembly import Part, PartKey
 from gateway.store.schema import mo, mo_part
 
@@ -36,6 +37,7 @@ class Mo(NamedTuple):
     fingerprint: int
     session_id: int
     received_at: int
+    protocol_id: int = 0
 
 
 class StoredPart(NamedTuple):
@@ -80,9 +82,13 @@ def parts_of(conn: Connection, key: PartKey) -> list[StoredPart]:
         mo_part.c.received_at,
         mo_part.c.mo_id,
         mo_part.c.link,
+        mo_part.c.shift,
     )
     query = select(*columns).where(*_is_key(key)).order_by(mo_part.c.id)
-    return [StoredPart(row[0], Part(row[1], bytes(row[2]), row[3], row[4]), row[5], row[6]) for row in conn.execute(query)]
+    return [
+        StoredPart(row[0], Part(row[1], bytes(row[2]), row[3], row[4], Shift(*divmod(row[7], 256))), row[5], row[6])
+        for row in conn.execute(query)
+    ]
 
 
 def insert_part(conn: Connection, id_: int, key: PartKey, part: Part, link: str) -> None:
@@ -100,6 +106,7 @@ def insert_part(conn: Connection, id_: int, key: PartKey, part: Part, link: str)
             data_coding=part.data_coding,
             body=part.body,
             received_at=part.received_at,
+            shift=part.shift.locking * 256 + part.shift.single,
         )
     )
 

@@ -23,6 +23,7 @@ class Part(NamedTuple):
     """One segment as it stands; the fields are the row's."""
 
     id: int
+    link: str
     state: int
     attempts: int
     is_possible_duplicate: bool

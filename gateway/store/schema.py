@@ -172,6 +172,7 @@ mo_part = Table(
     Column("body", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Column("mo_id", BigInteger, comment="the message it was joined into; the row stays a while, to know a repeat"),
+    Column("shift", Integer, nullable=False, server_default=text("0"), comment="national tables its header named: locking * 256 + single"),
 )
 Index(
     "mo_part_key",
@@ -208,6 +209,7 @@ mo = Table(
     Column("fingerprint", BigInteger, nullable=False, comment="of link, addresses and body, to see a repeated deliver_sm"),
     Column("session_id", BigInteger, nullable=False, comment="the connection it came by: only another one repeats it"),
     Column("received_at", BigInteger, nullable=False),
+    Column("protocol_id", SmallInteger, nullable=False, server_default=text("0")),
 )
 Index("mo_fingerprint", mo.c.fingerprint, mo.c.received_at)
 

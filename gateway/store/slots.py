@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sqlalchemy import Connection, delete, insert, select
 
 from gateway.domain import conversation
@@ -42,3 +44,10 @@ def stop(conn: Connection, msisdn: str, sender: str, now_us: int) -> None:
 def start(conn: Connection, msisdn: str, sender: str) -> None:
     """The subscriber wants messages from this code again."""
     conn.execute(delete(opt_out).where(opt_out.c.msisdn == msisdn, opt_out.c.short_code.startswith(sender)))
+
+
+def opt_outs(conn: Connection, msisdn: str = "") -> Iterator[tuple[str, str, int]]:
+    """Every (subscriber, code, UTC µs since), or those of one subscriber."""
+    query = select(opt_out.c.msisdn, opt_out.c.short_code, opt_out.c.since).order_by(opt_out.c.msisdn, opt_out.c.short_code)
+    for row in conn.execute(query.where(opt_out.c.msisdn == msisdn) if msisdn else query):
+        yield row[0], row[1], row[2]

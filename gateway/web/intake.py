@@ -20,6 +20,7 @@ from gateway.services.catalogue import Catalogue
 from gateway.services.rewriting import Change
 from gateway.services.submit import Submission
 from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, NamedWrongly, VendorTlvs
+from gateway.web.contents import BODY_HEX_MAX, HEX, NAMES, UDH_HEX_MAX, with_contents
 from gateway.web.keys import Caller
 
 TEXT_CHARS_MAX = 40_000  # more than 255 parts can carry
@@ -62,7 +63,7 @@ class Field(NamedTuple):
 
 FIELDS = (
     Field("to", str, 1, address.TYPED_CHARS_MAX, "Phone number in international form, such as +8613900000001", True, DESTINATION),
-    Field("text", str, 1, TEXT_CHARS_MAX, "What the phone shows; a text that needs too many parts is refused, never cut", True),
+    Field("text", str, 1, TEXT_CHARS_MAX, "What the phone shows; a text that needs too many parts is refused, never cut"),
     Field("from", str, 1, SENDER_CHARS_MAX, "Short code, phone number or name; left out: the first short code", False, SENDER.pattern),
     Field("service", str, 1, 32, "What the message is sold as; left out: the first service"),
     Field("reference", str, 1, 64, "Your own reference, kept with the message"),
@@ -71,6 +72,12 @@ FIELDS = (
     Field("delay_s", int, 0, 63_072_000, "Seconds to wait before it is sent, instead of schedule_at"),
     Field("priority", int, 0, 3, "SMPP priority_flag"),
     Field("tlvs", dict, 0, TLVS_MAX, "Vendor TLVs by their names in the configuration; octets are hexadecimal digits"),
+    Field("replace_typographic", bool, 0, 1, "Whether curly quotes and their like are replaced where the text then fits GSM 7-bit"),
+    Field("flash", bool, 0, 1, "Shown at once and not kept: message class 0"),
+    Field("class", int, 0, 3, "Message class"),
+    Field("body_hex", str, 2, BODY_HEX_MAX, "Octets instead of a text, as hexadecimal digits", False, HEX),
+    Field("udh", str, 2, UDH_HEX_MAX, "User data header in front of body_hex, its length octet included", False, HEX),
+    Field("data_coding", int, 0, 255, "SMPP data_coding of body_hex; left out: 4, octets"),
 )
 _BY_NAME = {field.name: field for field in FIELDS}
 # What may be changed of a message that waits.
@@ -116,22 +123,23 @@ class Intake:
         if message.__class__ is not dict:
             raise Refused("bad_field", "must be an object with to and text")
         _check(message, _BY_NAME)
-        if "to" not in message or "text" not in message:
+        if "to" not in message or ("text" not in message and "body_hex" not in message):
             raise Refused("bad_field", "is required", field="text" if "to" in message else "to")
         get = message.get
         validity_s = get("validity_s")
-        return Submission(
+        submission = Submission(
             caller.sender,
             self._sender(get("from", ""), caller.partner.name),
             _destination(message["to"]),
             get("service", ""),
-            message["text"],
+            get("text"),
             priority=get("priority", 0),
             validity_us=None if validity_s is None else validity_s * 1_000_000,
             reference=get("reference"),
             schedule_at=self._schedule(message) if "schedule_at" in message or "delay_s" in message else None,
             tlvs=self._tlvs(message["tlvs"]) if "tlvs" in message else b"",
         )
+        return submission if NAMES.isdisjoint(message) else with_contents(submission, message)
 
     def change(self, document: Any) -> Change:
         """What is to be different about a message that waits."""
@@ -196,7 +204,7 @@ def _check(message: dict[str, Any], fields: Mapping[str, Field]) -> None:
         field = fields.get(name)
         if field is None:
             raise _unknown(name, tuple(fields))
-        if value.__class__ is not field.type or not field.least <= (value if field.type is int else len(value)) <= field.most:
+        if value.__class__ is not field.type or not field.least <= (len(value) if field.type in _SIZED else value) <= field.most:
             message[name] = _mended(field, value)
         if field.type is str and "\0" in value:
             raise Refused("bad_field", "holds U+0000, which no phone can be sent", field=name)
@@ -235,7 +243,8 @@ def _mended(field: Field, value: Any) -> int:
     raise _misfit(field, value)
 
 
-_KINDS: dict[type[Any], str] = {str: "a string", int: "an integer", dict: "an object"}
+_SIZED = (str, dict)
+_KINDS: dict[type[Any], str] = {str: "a string", int: "an integer", dict: "an object", bool: "a boolean"}
 
 
 def _misfit(field: Field, value: Any) -> Refused:

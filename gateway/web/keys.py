@@ -123,4 +123,4 @@ def _digest(authorization: str | None) -> bytes:
 def _caller(partner: Partner | None) -> Caller | None:
     if partner is None or not partner.is_enabled:
         return None
-    return Caller(partner, Sender(int(Front.HTTP), partner.wallet, partner.id))
+    return Caller(partner, Sender(int(Front.HTTP), partner.wallet, partner.id, partner=partner.name))

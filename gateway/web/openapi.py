@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
 from billing.event import ChargeState
@@ -18,7 +18,9 @@ from gateway.services.parts import ENCODING_NAMES
 from gateway.smpp.vendor_tlv import INTEGER, NO_VENDOR_TLVS, OCTETS, VendorTlv, VendorTlvs
 from gateway.store.trace import SCHEDULED
 from gateway.web import intake, problem
+from gateway.web.answer import Answer
 from gateway.web.limits import Limits
+from gateway.web.preview_answers import Preview
 
 StateName = Literal["scheduled", "accepted", "submitting", "submitted", "unknown", "delivered", "failed", "expired"]
 EncodingName = Literal["gsm7", "ucs2", "binary"]
@@ -28,10 +30,7 @@ assert set(EncodingName.__args__) == set(ENCODING_NAMES.values())  # type: ignor
 assert set(ChargeStateName.__args__) == {state.name.lower() for state in ChargeState}  # type: ignore[attr-defined]  # as above
 
 
-class Answer(BaseModel):
-    """What every answer holds to: exactly these members."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+PREVIEW_PATH = "/v1/messages/preview"
 
 
 class Price(Answer):
@@ -71,6 +70,12 @@ class AcceptedBatch(Answer):
     """The messages of a batch, each answered for itself, in order."""
 
     messages: list[Accepted | RefusedMessage]
+
+
+class PreviewBatch(Answer):
+    """The messages of a batch, each previewed for itself, in order."""
+
+    messages: list[Preview | RefusedMessage]
 
 
 class Part(Answer):
@@ -176,6 +181,14 @@ OPERATIONS = (
         {202: (Accepted, AcceptedBatch)},
         (400, 401, 402, 403, 408, 409, 413, 415, 422, 429, 503),
     ),
+    Operation(
+        "POST",
+        PREVIEW_PATH,
+        "post_preview",
+        "What would become of a message, or of a batch: encoding, segments, price and route; nothing is stored or sent",
+        {200: (Preview, PreviewBatch)},
+        (400, 401, 403, 408, 413, 415, 422, 503),
+    ),
     Operation("GET", "/v1/messages/{id}", "get_message", "A message of yours with its history", {200: (Message,)}, (401, 404, 503)),
     Operation(
         "DELETE",
@@ -240,7 +253,7 @@ def _operation(operation: Operation, messages_max: int) -> dict[str, Any]:
     if operation.method == "POST":
         alternatives = [_ref("Submission"), _ref("SubmissionBatch"), {"type": "array", "maxItems": messages_max, **_batch_items()}]
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"anyOf": alternatives}}}}
-        found["parameters"] = [_IDEMPOTENCY_KEY]
+        found["parameters"] = [] if operation.path == PREVIEW_PATH else [_IDEMPOTENCY_KEY]
     if operation.method == "PATCH":
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref("Change")}}}
     if "{id}" in operation.path:
@@ -290,6 +303,7 @@ def _submission(services: Collection[str], vendor_tlvs: VendorTlvs) -> dict[str,
         "description": "One message",
         "properties": properties,
         "required": [field.name for field in intake.FIELDS if field.is_required],
+        "oneOf": [{"required": ["text"]}, {"required": ["body_hex"]}],
         "additionalProperties": False,
     }
 
@@ -299,6 +313,8 @@ def _field(field: intake.Field) -> dict[str, Any]:
         return {"type": "integer", "minimum": field.least, "maximum": field.most, "description": field.description}
     if field.type is dict:
         return {"type": "object", "maxProperties": field.most, "additionalProperties": False, "description": field.description}
+    if field.type is bool:
+        return {"type": "boolean", "description": field.description}
     found = {"type": "string", "minLength": field.least, "maxLength": field.most, "description": field.description}
     return {**found, "pattern": f"^({field.pattern})$"}
 

@@ -27,6 +27,8 @@ STATUS_BY_REASON: dict[str, HTTPStatus] = {
     "destination_not_allowed": HTTPStatus.FORBIDDEN,
     "service_not_allowed": HTTPStatus.FORBIDDEN,
     "priority_not_allowed": HTTPStatus.FORBIDDEN,
+    "blocked": HTTPStatus.FORBIDDEN,
+    "blocked_sender": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too_slow": HTTPStatus.REQUEST_TIMEOUT,

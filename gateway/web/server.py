@@ -20,6 +20,7 @@ from gateway.web.keys import Keys
 from gateway.web.limits import Door, Limits
 from gateway.web.openapi import OPERATIONS, document
 from gateway.web.ops import Check, Ops
+from gateway.web.preview import PreviewApi
 from gateway.web.recall import RecallApi
 from gateway.world import Listener, World
 
@@ -66,6 +67,7 @@ def make_app(
 
     handlers: dict[str, Handler] = {
         "post_messages": api.post,
+        "post_preview": PreviewApi(reception, keys, limits, api.intake).post,
         "get_message": api.get,
         "delete_message": recall_api.delete,
         "patch_message": recall_api.patch,

@@ -223,18 +223,20 @@ async def opened_gateway(
     link: dict[str, Any] | None = None,
     backlog_max: int = 1_000_000,
     more: dict[str, Any] | None = None,
+    change: Callable[[Settings], Settings] = lambda settings: settings,
+    operator_token: str | None = None,
 ) -> AsyncIterator[House]:
-    """A running gateway; the same folder again is a restart. `door`, `link` and `more` change settings, `smsc` the simulator."""
+    """A running gateway; the same folder again is a restart. `door`, `link`, `more` and `change` change settings, `smsc` the simulator."""
     world = RealWorld()
     simulator: Smsc | None = None
     if carrier_port is None:
         simulator = Smsc(world, SmscConfig(**{"host": HOST, "port": 0, "receipt_delay_ms": 1, "retry_delay_ms": 10, **(smsc or {})}))
         await simulator.start()
         carrier_port = simulator.port
-    settings = settings_of(folder, carrier_port, door or {}, link or {}, backlog_max).model_copy(update=more or {})
+    settings = change(settings_of(folder, carrier_port, door or {}, link or {}, backlog_max).model_copy(update=more or {}))
     if not (folder / "bellhop.db").exists():
         (folder / "bellhop.db").write_bytes(_furnished())
-    gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics())
+    gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics(), operator_token=operator_token)
     await gateway.start()
     house = House(world, gateway, simulator)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.sms import segments, udh
+from gateway.sms.national import Shift
 from simulators.phones import PENDING, RECEIVED, SENT, Incoming, PhoneError, Phones, msisdn_of
 
 PHONE = "8613900001234"
@@ -179,3 +180,14 @@ def test_clear_forgets_messages_and_keeps_added_phones():
     phones.clear()
 
     assert [(phone.msisdn, phone.messages) for phone in phones] == [(PHONE, [])]
+
+
+def test_a_phone_reads_national_tables_in_one_message_and_in_parts() -> None:
+    phones = Phones()
+    turkish = Shift(single=1)
+
+    whole = phones.receive(Incoming("1069", PHONE, 0, b"\x1bs", None, None, 0, turkish))
+    for number, octets in enumerate((b"a\x1bs", b"\x1bg"), 1):
+        parts = phones.receive(Incoming("1069", PHONE, 0, octets, udh.Concatenation(1, 2, number, wide=False), None, 0, turkish))
+
+    assert (whole.text, parts.text) == ("ş", "aşğ")

@@ -23,7 +23,7 @@ def test_parts_in_any_order_with_repeats_are_joined_once(order: list[int], again
     assembly = fold(4, arrivals)
 
     assert is_complete(assembly)
-    assert join(assembly) == ("1,2,3,4,", b"1,2,3,4,", ())
+    assert join(assembly) == ("1,2,3,4,", b"1,2,3,4,", (), 0)
     assert assembly.conflicts == ()
 
 
@@ -70,11 +70,11 @@ def test_a_partial_message_says_what_is_missing() -> None:
 
     assert not is_complete(assembly)
     assert missing(assembly) == (2, 3)
-    assert join(assembly) == ("ad", b"ad", (2, 3))
+    assert join(assembly) == ("ad", b"ad", (2, 3), 0)
 
 
 def test_nothing_at_all_joins_to_no_text() -> None:
-    assert join(Assembly(2)) == (None, b"", (1, 2))
+    assert join(Assembly(2)) == (None, b"", (1, 2), 0)
 
 
 def test_halves_of_a_pair_meet_across_a_cut_but_not_across_a_gap() -> None:
@@ -87,7 +87,7 @@ def test_halves_of_a_pair_meet_across_a_cut_but_not_across_a_gap() -> None:
 
 def test_parts_of_different_codings_are_read_each_in_its_own() -> None:
     assert join(fold(2, [part(1, b"\x00", 0), part(2, "你".encode("utf-16-be"), 8)])).text == "@你"
-    assert join(fold(2, [part(1, b"\x00", 0), part(2, b"\x01", 4)])) == (None, b"\x00\x01", ())
+    assert join(fold(2, [part(1, b"\x00", 0), part(2, b"\x01", 4)])) == (None, b"\x00\x01", (), 0)
 
 
 def test_the_default_alphabet_of_the_link_is_used() -> None:

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _messages()
     _segments()
     _receipts()
+    _mobile_originated()
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -75,6 +76,12 @@ def _segments() -> None:
     op.create_index("segment_queue", "segment", ["link", "queue", "id", "expires_at"], **_where("state = 0 AND retry_at IS NULL"))
     op.create_index("segment_due", "segment", ["retry_at"], **_where("state = 0 AND retry_at IS NOT NULL"))
     op.create_index("segment_target", "segment", ["queue", "target"], **_where("state = 0 AND target IS NOT NULL"))
+
+
+def _mobile_originated() -> None:
+    named = "national tables its header named: locking * 256 + single"
+    op.add_column("mo_part", sa.Column("shift", sa.Integer(), nullable=False, server_default=sa.text("0"), comment=named))
+    op.add_column("mo", sa.Column("protocol_id", sa.SmallInteger(), nullable=False, server_default=sa.text("0")))
 
 
 def _receipts() -> None:
