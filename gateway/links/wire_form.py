@@ -82,9 +82,11 @@ def _form(profile: TextProfile, flight: Flight) -> Form:
             return as_stored(flight)
         body = body[offset:]
     tlvs: dict[int, bytes] = {}
-    if profile.method is Method.SAR:
+    is_told_anew = ALPHABETS[data_coding] == "default" and profile.alphabet != "gsm7"
+    # A header and the SAR parameters exclude each other: parts that need a header for something else keep all of it.
+    if profile.method is Method.SAR and all(each.iei in _CONCATENATIONS or (is_told_anew and each.iei in _SHIFTS) for each in elements):
         elements, tlvs = _to_sar(elements)
-    if ALPHABETS[data_coding] == "default" and profile.alphabet != "gsm7":
+    if is_told_anew:
         is_part = bool(tlvs) or udh.concatenation(elements) is not None
         elements, data_coding, body = _to_alphabet(profile.alphabet, elements, data_coding, body, is_part)
     header = udh.encode(elements) if elements else b""
