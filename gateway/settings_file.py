@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.errors import ConfigError
 from gateway.settings import Settings
+from gateway.settings_smpp import Link, contradictions_of
 
 ENV_PREFIX = "BELLHOP__"
 WEAK_PASSWORDS = frozenset({"password", "passw0rd", "secret", "secret8", "secret08", "changeme", "12345678", "smpp", "test", "bellhop"})
@@ -81,8 +82,8 @@ def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
                 yield (section, index, key), f'{section}.{key}: "{value}" is there twice'
             seen.add(value)
     for index, link in enumerate(settings.links):
-        if link.backoff_s_min > link.backoff_s_max:
-            yield ("links", index, "backoff_s_min"), "links.backoff_s_min: must not be more than backoff_s_max"
+        for key, message in contradictions_of(link):
+            yield ("links", index, key), f"links.{key}: {message}"
     names = [service.name for service in settings.services]
     for index, code in enumerate(settings.short_codes):
         if code.service not in names:
@@ -264,9 +265,16 @@ def _with_files_beside(settings: Settings, path: Path) -> Settings:
     elif url.startswith(prefix) and not url.startswith((prefix + "/", prefix + ":memory:")):
         url = prefix + str(folder / url.removeprefix(prefix))
     token_file = str(folder / settings.web.operator_token_file)
+    links = tuple(_with_tls_beside(link, folder) for link in settings.links)
     return settings.model_copy(
         update={
             "store": settings.store.model_copy(update={"url": url}),
             "web": settings.web.model_copy(update={"operator_token_file": token_file}),
+            "links": links,
         }
     )
+
+
+def _with_tls_beside(link: Link, folder: Path) -> Link:
+    files = {key: getattr(link, key) for key in ("tls_ca_file", "tls_certificate_file", "tls_key_file")}
+    return link.model_copy(update={key: str(folder / name) for key, name in files.items() if name})

@@ -83,6 +83,8 @@ def _chapter(key: str, field: FieldInfo) -> Iterator[str]:
 def _kind(field: FieldInfo) -> str:
     if choices := _choices(field):
         return " ".join(f'`"{choice}"`' for choice in choices)
+    if get_origin(field.annotation) is dict:
+        return "table of texts"
     names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
     return names[field.annotation] + _limits_in_brackets(field)
 
@@ -108,6 +110,9 @@ def toml_value(value: object) -> str:
     """A scalar as TOML writes it."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
+    if isinstance(value, dict):
+        inner = ", ".join(f"{toml_value(key)} = {toml_value(each)}" for key, each in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ssl
+
 from billing.tariff import ChargeBy, FlatTariff, Price
+from gateway.domain.address import sender
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.number_format import NumberRules
+from gateway.links import tls
 from gateway.links.smpp_client import LinkConfig
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.settings import Settings, Web
-from gateway.settings_smpp import Link
+from gateway.settings_smpp import Link, constant_tlvs
+from gateway.smpp.consts import VERSION_3_3, VERSION_3_4, VERSION_5_0
 from gateway.smpp.session import Limits
+from gateway.smpp.tlv import EMPTY_TLVS
 from gateway.web import limits as web_limit
 
 _POLICIES = {"resend": UnknownOutcome.RESEND, "hold": UnknownOutcome.HOLD, "drop": UnknownOutcome.DROP}
+_VERSIONS = {"3.3": VERSION_3_3, "3.4": VERSION_3_4, "5.0": VERSION_5_0}
 
 
 def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
@@ -50,8 +58,18 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
 
 
 def link_config(link: Link) -> LinkConfig:
-    """One link's settings as the link takes them."""
-    limits = Limits(window_max=link.window, response_timeout_s=link.response_timeout_s, enquire_link_s=link.enquire_link_s)
+    """One link's settings as the link takes them; reads its TLS files. Raises ConfigError."""
+    limits = Limits(
+        window_max=link.window,
+        session_init_timeout_s=link.bind_timeout_s,
+        response_timeout_s=link.response_timeout_s,
+        enquire_link_s=link.enquire_link_s,
+        enquire_link_timeout_s=link.enquire_link_timeout_s,
+        inactivity_timeout_s=link.inactivity_timeout_s,
+        pdu_timeout_s=link.pdu_timeout_s,
+        unbind_timeout_s=link.unbind_timeout_s,
+        drain_timeout_s=link.drain_timeout_s,
+    )
     return LinkConfig(
         link.name,
         link.host,
@@ -70,6 +88,49 @@ def link_config(link: Link) -> LinkConfig:
         link.source_npi,
         link.destination_ton,
         link.destination_npi,
+        ssl=_tls_of(link),
+        tls_host_name=link.tls_host_name,
+        interface_version=_VERSIONS[link.interface_version],
+        address_range=link.address_range,
+        addr_ton=link.addr_ton,
+        addr_npi=link.addr_npi,
+        standoff_s_max=link.standoff_s_max,
+        already_bound_wait_s=link.already_bound_wait_s,
+        unbound_wait_s=link.unbound_wait_s,
+        outbind_host=link.outbind_host,
+        outbind_port=link.outbind_port,
+        outbind_system_id=link.outbind_system_id,
+        outbind_password=link.outbind_password.get_secret_value(),
+        numbers=_numbers_of(link),
+        tlvs=constant_tlvs(link.tlvs) or EMPTY_TLVS,
+    )
+
+
+def _tls_of(link: Link) -> ssl.SSLContext | None:
+    if not link.tls:
+        return None
+    return tls.client_context(
+        ca_file=link.tls_ca_file,
+        certificate_file=link.tls_certificate_file,
+        key_file=link.tls_key_file,
+        place=f"links.{link.name}",
+    )
+
+
+def _numbers_of(link: Link) -> NumberRules:
+    return NumberRules(
+        link.source_ton,
+        link.source_npi,
+        link.destination_ton,
+        link.destination_npi,
+        link.international_prefix,
+        link.country_code,
+        link.national_prefix,
+        link.national_ton,
+        link.source_type,
+        link.alphanumeric_sender,
+        link.alphanumeric_charset,
+        sender(link.default_sender) if link.default_sender else None,
     )
 
 

@@ -83,6 +83,7 @@ class Flight:
         "message",
         "segment_id",
         "sent_s",
+        "tlvs",
         "wallet",
     )
 
@@ -98,6 +99,7 @@ class Flight:
         wallet: int | None = None,
         held_minor: int = 0,
         accepted_s: float = 0.0,
+        tlvs: bytes = b"",
     ) -> None:
         self.segment_id = segment_id
         self.message = message
@@ -109,6 +111,7 @@ class Flight:
         self.held_minor = held_minor  # of the whole message
         self.accepted_s = accepted_s  # monotonic, for latency
         self.sent_s = 0.0
+        self.tlvs = tlvs  # optional parameters its sender wants on the submit_sm, as in a PDU
 
 
 def fold(states: Iterable[int]) -> State:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gateway.domain.address import Address, AddressError, from_smpp
 from gateway.domain.ids import id_floor
 from gateway.domain.message import Flight
-from gateway.links.smpp_client import Bind
+from gateway.links.smpp_bind import Bind
 from gateway.links.smpp_transport import SmppTransport
 from gateway.services.dispatch import Dispatch
 from gateway.services.outcome import Noted, Report
@@ -52,6 +52,8 @@ class CarrierSide:
         self._delivered = delivered
         self.responded_late = dispatch.responded_late
         self.window_opened = dispatch.window_opened
+        self.congested = dispatch.congestion
+        self.alerted = dispatch.alerted
 
     def responded(self, flight: Flight, status: int, smsc_id: str) -> None:
         """A submit_sm was answered."""
@@ -100,7 +102,7 @@ class CarrierSide:
             int(told.state),
             text.stat if text is not None else "",
             told.error or None,
-            request.source_addr,
+            _handset(bind, request),
             request.destination_addr,
             self._world.clock.now_us(),
             self._world.next_id(),
@@ -121,7 +123,10 @@ class CarrierSide:
         body = request.short_message if isinstance(request, p.DeliverSm) else b""
         if not body and request.tlvs:
             body = request.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
-        source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr, unknown_is_international=True)
+        addr, ton, npi = request.source_addr, request.source_addr_ton, request.source_addr_npi
+        if bind.link.read_number is not None:
+            addr, ton, npi = bind.link.read_number(addr, ton, npi)
+        source = from_smpp(ton, npi, addr, unknown_is_international=True)
         destination = Address(request.destination_addr.lstrip("+"), request.dest_addr_ton, request.dest_addr_npi)
         return Incoming(
             self._world.next_id(),
@@ -137,6 +142,12 @@ class CarrierSide:
             self._world.clock.now_us(),
             self._world.clock.monotonic(),
         )
+
+
+def _handset(bind: Bind, request: p.DeliverSm | p.DataSm) -> str:
+    if bind.link.read_number is None:
+        return request.source_addr
+    return bind.link.read_number(request.source_addr, request.source_addr_ton, request.source_addr_npi).digits_or_name
 
 
 def _sar(request: p.DeliverSm | p.DataSm) -> Concatenation | None:

@@ -24,6 +24,7 @@ class SmppTransport(asyncio.Protocol):
     def __init__(self, session: Session, clock: Clock, handle: Callable[[SmppTransport, list[Event]], None]) -> None:
         self.session = session
         self.peer = ""
+        self.failure: Exception | None = None  # why the connection broke, where the loop knows
         self._clock = clock
         self._handle = handle
         self._transport: asyncio.Transport | None = None
@@ -56,6 +57,7 @@ class SmppTransport(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
+        self.failure = exc
         events = self.session.receive_eof(self._clock.monotonic())
         if events:
             self._handle(self, events)

@@ -20,6 +20,7 @@ from gateway.domain.verdict import Verdict
 from gateway.services import outcome
 from gateway.services.catalogue import Catalogue
 from gateway.services.lane import THROTTLE_PAUSE_S, THROTTLE_PAUSE_S_MAX, Lane, LinkPort
+from gateway.services.lane_orders import LaneOrders
 from gateway.services.outcome import Ended, Noted, Notice, Outcome, Report, Retry, Submitted
 from gateway.services.ports import Reader
 from gateway.services.submit import Accepting, Draft
@@ -43,7 +44,7 @@ class Limits(NamedTuple):
     correlated_max: int = 50_000
 
 
-class Dispatch:
+class Dispatch(LaneOrders):
     """All lanes, and the writer's operations on what flies."""
 
     def __init__(

@@ -397,12 +397,13 @@ async def test_a_refusal_of_our_credentials_waits_longest_and_says_why(status):
         with pytest.raises(TimeoutError):
             await smsc.accept(0.3)
         assert not link.is_up
-        assert link.binds[0].last_failure == f"bind refused with command_status 0x{status:08X}"
+        assert link.binds[0].last_failure.startswith(f"bind refused with command_status 0x{status:08X} (ESME_R")
+        assert link.alarm == link.binds[0].last_failure
 
 
 async def test_already_bound_is_tried_again(tmp_path):
     """F02"""
-    async with raw_smsc() as smsc, opened_gateway(tmp_path, carrier_port=smsc.port) as house:
+    async with raw_smsc() as smsc, opened_gateway(tmp_path, carrier_port=smsc.port, link={"already_bound_wait_s": 0.05}) as house:
         first = await smsc.accept()
         await first.answer(await first.read(), status=0x05)
 
@@ -412,19 +413,19 @@ async def test_already_bound_is_tried_again(tmp_path):
         smsc.wires[-1].reset()
 
 
-async def test_a_bind_that_is_never_answered_is_given_up_and_the_pause_grows():
+async def test_a_bind_that_is_never_answered_is_given_up_and_tried_again_after_a_pause():
     """F03"""
-    async with raw_smsc() as smsc, lone_link(smsc.port, bind_timeout_s=0.05, backoff_s_min=0.02, backoff_s_max=0.5):
+    async with raw_smsc() as smsc, lone_link(smsc.port, bind_timeout_s=0.05, backoff_s_min=0.02, backoff_s_max=0.5) as link:
         began = []
         for _ in range(5):
             wire = await smsc.accept()
             began.append(time.monotonic())
             assert (await wire.read()).command_id == BIND_TRX
             assert await wire.wait_closed(2) == b""
+        assert link.binds[0].last_failure == "our bind was not answered in time"
 
-        gaps = [later - earlier for earlier, later in pairwise(began)]
-        # The fourth pause is at least 0.5 × 0.16 s; without growth all were at most 1.5 × 0.02 s.
-        assert gaps[3] > 0.05 + 0.07
+        # How the pauses grow is tested where they are decided; here, that there is one of at least half the shortest.
+        assert all(later - earlier > 0.05 + 0.01 for earlier, later in pairwise(began))
 
 
 async def test_a_carrier_that_closes_right_after_the_bind_is_not_hammered():
@@ -436,7 +437,7 @@ async def test_a_carrier_that_closes_right_after_the_bind_is_not_hammered():
             began.append(time.monotonic())
             wire.reset()
 
-        assert began[4] - began[3] > 0.07
+        assert all(later - earlier > 0.01 for earlier, later in pairwise(began))
         assert link.binds[0].last_failure == "connection lost"
 
 

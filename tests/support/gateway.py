@@ -194,6 +194,7 @@ def settings_of(folder: Path, carrier_port: int, door: dict[str, Any], link: dic
                     "window": 100,
                     "backoff_s_min": 0.02,
                     "backoff_s_max": 0.2,
+                    "unbound_wait_s": 0.02,
                     **link,
                 }
             ),
