@@ -17,10 +17,10 @@ from gateway import wiring
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import StoreUnavailable
-from gateway.domain.pacing import Pace
 from gateway.links.smpp_carrier import CarrierSide
-from gateway.links.smpp_client import SmppLink
+from gateway.links.smpp_links import Links
 from gateway.links.smpp_server import PasswordCheck, SmppServer
+from gateway.reloading import Hook, Reloading
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
 from gateway.services.chat import ChatService
@@ -38,7 +38,7 @@ from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, status
+from gateway.web import chat, control, control_links, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
@@ -58,6 +58,7 @@ class Gateway:
         metrics: Metrics,
         messenger_limits: MessengerLimits | None = None,
         operator_token: str | None = None,
+        reread: Callable[[], Settings] | None = None,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -71,7 +72,8 @@ class Gateway:
         self._is_wired = False
         self._partner_ids: dict[str, int] = {}
         self.is_ready = False
-        self.links: list[SmppLink] = []
+        self._reread = reread
+        self.on_reload: list[Hook] = []
 
     # -- starting -----------------------------------------------------------------------------------------------------
 
@@ -108,8 +110,7 @@ class Gateway:
         self.connector_port.open()
         await self._open_doors()
         # Last: a gateway that cannot open its doors must not have shown itself to a carrier.
-        for link in self.links:
-            link.start()
+        self.links.start()
         self.is_ready = True
 
     def _wire(self) -> None:
@@ -137,10 +138,8 @@ class Gateway:
             answered=self.tally.answered,
             delivered=self.tally.delivered,
         )
-        for each in settings.links:
-            link = SmppLink(wiring.link_config(each), world, carrier)
-            self.links.append(link)
-            self.dispatch.add_link(link, Pace(each.rate_per_s, world.clock.monotonic()))
+        self.links = Links([wiring.link_plan(each) for each in settings.links], world, carrier, self.dispatch)
+        self._reloading = Reloading(settings, self._reread, self.links, self.on_reload)
         self.sweep = Sweep(
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
@@ -191,10 +190,16 @@ class Gateway:
         async def tell(_where: dict[str, str], _asked: dict[str, Any]) -> Any:
             return self.status()
 
-        return [control.Order("GET", "/status", tell)]
+        return [control.Order("GET", "/status", tell), *control_links.orders(self.links, self.reader, self.reload)]
 
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again and put it into effect; what changed. Raises Refused, having changed nothing."""
+        changed = await self._reloading.run()
+        self.settings = self._reloading.settings
+        return changed
 
     # -- stopping --------------------------------------------------------------------------------------------------------
 
@@ -218,7 +223,7 @@ class Gateway:
             await self._web.wait_closed()
         await self.smpp_server.stop()
         self.dispatch.release()
-        await asyncio.gather(*(link.stop() for link in self.links))
+        await self.links.stop()
 
     # -- what the parts tell each other -------------------------------------------------------------------------------------
 
@@ -233,17 +238,7 @@ class Gateway:
             "version": version("bellhop"),
             "ready": self.is_ready and self.writer.is_healthy,
             "store": {"healthy": self.writer.is_healthy, "failure": self.writer.failure},
-            "links": [
-                {
-                    "name": link.name,
-                    "up": link.is_up,
-                    "binds": sum(bind.is_bound for bind in link.binds),
-                    "window_free": link.window_free,
-                    "waiting": self.dispatch.lanes[link.name].depth,
-                    "reason": next((bind.last_failure for bind in link.binds if bind.last_failure), ""),
-                }
-                for link in self.links
-            ],
+            "links": [self.links.brief(link) for link in self.links],
             "partners_bound": self.smpp_server.bound_names(),
             "queued": self.reception.queued,
             "parked_receipts": self.tally.metrics.receipts_parked,

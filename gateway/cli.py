@@ -49,6 +49,8 @@ COMMANDS = (
     Command("init", "gateway.cli_config", "init", "Write a commented bellhop.toml into a folder."),
     Command("config", "gateway.cli_config", "config", "Check the configuration; print its reference."),
     Command("run", "gateway.cli_run", "run", "Run the gateway."),
+    Command("link", "gateway.cli_link", "link", "Show, start, stop, drain, add and remove links of a running gateway."),
+    Command("reload", "gateway.cli_link", "reload", "Let a running gateway read its configuration again."),
     Command("partner", "gateway.cli_partner", "partner", "Add partners that bind over SMPP or call the HTTP API."),
     Command("account", "gateway.cli_account", "account", "Open accounts of the messenger and top them up."),
     Command("send", "gateway.cli_send", "send", "Send one message, or a CSV of them."),

@@ -12,6 +12,9 @@ from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Sec
 from gateway.smpp import tlv
 from gateway.smpp.errors import LocalProtocolError
 
+TagName = Annotated[str, StringConstraints(pattern=r"^0x[0-9A-Fa-f]{1,4}$")]
+TagValue = Annotated[str, StringConstraints(max_length=510)]
+
 
 class SmppServer(Section):
     """The SMPP door for partners: here the gateway is the SMSC."""
@@ -105,11 +108,9 @@ class Link(Section):
         "", description='What stands in national form for the country code, such as "0"'
     )
     national_ton: Ton = Field(2, description="Type of number of national forms")
-    tlvs: dict[Annotated[str, StringConstraints(pattern=r"^0x[0-9A-Fa-f]{1,4}$")], Annotated[str, StringConstraints(max_length=510)]] = (
-        Field(
-            {},
-            description='Parameters on every submit_sm, such as { "0x1400" = "text", "0x1401" = "hex:00ff" }; a vendor\'s text gets no NUL',
-        )
+    tlvs: dict[TagName, TagValue] = Field(
+        {},
+        description='Parameters on every submit_sm, such as { "0x1400" = "text", "0x1401" = "hex:00ff" }; a vendor\'s text gets no NUL',
     )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
 

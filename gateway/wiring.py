@@ -11,6 +11,7 @@ from gateway.domain.message import UnknownOutcome
 from gateway.domain.number_format import NumberRules
 from gateway.links import tls
 from gateway.links.smpp_client import LinkConfig
+from gateway.links.smpp_links import LinkPlan
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.settings import Settings, Web
@@ -104,6 +105,11 @@ def link_config(link: Link) -> LinkConfig:
         numbers=_numbers_of(link),
         tlvs=constant_tlvs(link.tlvs) or EMPTY_TLVS,
     )
+
+
+def link_plan(link: Link) -> LinkPlan:
+    """One link as the settings want it; raises ConfigError."""
+    return LinkPlan(link_config(link), link.rate_per_s, link.enabled)
 
 
 def _tls_of(link: Link) -> ssl.SSLContext | None:
