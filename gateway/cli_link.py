@@ -199,10 +199,8 @@ def _tell(row: dict[str, Any], as_json: bool) -> None:
     for column, cell in zip(_COLUMNS, _cells(row), strict=True):
         typer.echo(f"{column:<9} {cell or '-'}")
     typer.echo(f"address   {row['address']}{'  TLS' if row['tls'] else ''}")
-    refusals = ", ".join(f"{count} x {status}" for status, count in row["refusals"].items())
-    typer.echo(
-        f"so far    {row['attempts']} attempts, {row['reconnects']} reconnects, {row['violations']} violations, refused {refusals or 'never'}"
-    )
+    refused = ", ".join(f"{count} x {status}" for status, count in row["refusals"].items()) or "never"
+    typer.echo(f"so far    {row['attempts']} attempts, {row['reconnects']} reconnects, {row['violations']} violations, refused {refused}")
     for bind in row["each_bind"]:
         state = "bound" if bind["bound"] else "not bound"
         why = f"  {bind['reason']}" if bind["reason"] else ""

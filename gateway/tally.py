@@ -97,6 +97,13 @@ class Tally:
             metrics.window_in_use[link.name] = sum(bind.in_flight for bind in link.binds)
             metrics.queue_depth[link.name] = dispatch.lanes[link.name].depth
             violations += link.violations
+            metrics.binds_wanted[link.name] = len(link.config.kinds()) if link.is_started else 0
+            metrics.bind_attempts[link.name] = link.attempts
+            metrics.link_reconnects[link.name] = link.reconnects
+            metrics.link_violations[link.name] = link.violations
+            metrics.link_alarm[link.name] = int(bool(link.alarm))
+            for status, count in link.refusals.items():
+                metrics.bind_refusals[link.name, f"0x{status:08X}"] = count
         metrics.smpp_violations["link"] = violations
         if self._registry is None:
             self._registry = registry_of(metrics)

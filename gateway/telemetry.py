@@ -190,6 +190,12 @@ class Metrics:
         self.receipts: defaultdict[str, int] = defaultdict(int)  # state
         self.receipts_parked = 0
         self.link_up: dict[str, int] = {}  # link
+        self.binds_wanted: dict[str, int] = {}  # link
+        self.link_alarm: dict[str, int] = {}  # link
+        self.bind_attempts: dict[str, int] = {}  # link
+        self.bind_refusals: dict[tuple[str, str], int] = {}  # link, status
+        self.link_reconnects: dict[str, int] = {}  # link
+        self.link_violations: dict[str, int] = {}  # link
         self.window_in_use: dict[str, int] = {}  # link
         self.submit_responses: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, status
         self.sessions: dict[str, int] = {}  # partner
@@ -227,6 +233,12 @@ SERIES = (
     Series("receipts", "counter", "Delivery receipts taken, by state", ("state",)),
     Series("receipts_parked", "gauge", "Receipts that wait for their message"),
     Series("link_up", "gauge", "Binds of a link that stand", ("link",)),
+    Series("binds_wanted", "gauge", "Binds that a link should have; 0 while it is stopped", ("link",)),
+    Series("link_alarm", "gauge", "1 while the carrier refuses our credentials and only a person can help", ("link",)),
+    Series("bind_attempts", "counter", "Connections tried", ("link",)),
+    Series("bind_refusals", "counter", "Binds refused, and outbinds that we refused", ("link", "status")),
+    Series("link_reconnects", "counter", "Times a bind stood again after it had fallen", ("link",)),
+    Series("link_violations", "counter", "Times a carrier broke the protocol", ("link",)),
     Series("window_in_use", "gauge", "Requests that the carrier has not answered yet", ("link",)),
     Series("submit_responses", "counter", "Answers of carriers to submit_sm", ("link", "status")),
     Series("sessions", "gauge", "Sessions that partners have bound", ("partner",)),

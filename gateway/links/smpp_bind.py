@@ -271,8 +271,7 @@ class Bind:
         if event.reason is e.CloseReason.PEER_UNBOUND:
             self._ended = Ended.UNBOUND
         if not self.refused_status:
-            broken = tls.why_failed(wire.failure) if wire.failure is not None else None
-            self._failed(broken or _WHY_CLOSED.get(event.reason) or str(event.reason))
+            self._failed(self._why_closed(wire, event.reason))
         if event.reason in _ORDERLY:
             self.link.carrier.parted(self.session_id)
         for context, _ in event.unanswered:
@@ -280,6 +279,13 @@ class Bind:
                 self.link.carrier.unanswered(context)
         self.link.parted_from(self)
         self._closed.set()
+
+    def _why_closed(self, wire: SmppTransport, reason: e.CloseReason) -> str:
+        broken = tls.why_failed(wire.failure) if wire.failure is not None else None
+        if broken is None and self.link.config.ssl is not None and reason is e.CloseReason.CONNECTION_LOST and self.bound_at == math.inf:
+            # Under TLS 1.3 a refusal of our certificate comes after the handshake, and not every server says so.
+            broken = "TLS connection lost before our bind was answered; perhaps it asks for a certificate of ours"
+        return broken or _WHY_CLOSED.get(reason) or str(reason)
 
     def _failed(self, why: str) -> None:
         if self.link.is_stopping:

@@ -16,17 +16,14 @@ from typing import Any
 import pytest
 
 from gateway.domain.message import State
-from gateway.links.smpp_client import LinkConfig, SmppLink
-from gateway.real_world import RealWorld
-from gateway.smpp.session import Limits
 from simulators.smsc_rules import Rule
 from tests.support.gateway import PARTNER_CODE, House, opened_gateway
+from tests.support.links import lone_link
 from tests.support.wire import (
     BIND_TRX,
     DATA_SM,
     DELIVER_SM,
     ENQUIRE_LINK,
-    HOST,
     NACK,
     PHONE,
     RESPONSE,
@@ -361,28 +358,6 @@ async def test_a_message_from_nobody_is_refused_for_good(carrier):
 
 
 # Faults
-
-
-class Listener:
-    """Hears a link that stands alone."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
-@asynccontextmanager
-async def lone_link(port: int, **options: Any) -> AsyncIterator[SmppLink]:
-    """A link without a gateway: for limits that have no setting."""
-    world = RealWorld()
-    limits = Limits(session_init_timeout_s=options.pop("bind_timeout_s", 10), enquire_link_s=0)
-    config = LinkConfig("sim", HOST, port, "bellhop", "secret8", "", "transceiver", 1, limits, 1.0, 0.02, 0.08)._replace(**options)
-    link = SmppLink(config, world, Listener())  # type: ignore[arg-type]
-    link.start()
-    try:
-        yield link
-    finally:
-        await link.stop(0.2)
-        await world.close()
 
 
 @pytest.mark.parametrize("status", [0x0D, 0x0E, 0x0F, 0x53])
