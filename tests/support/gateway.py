@@ -221,6 +221,7 @@ async def opened_gateway(
     door: dict[str, Any] | None = None,
     link: dict[str, Any] | None = None,
     backlog_max: int = 1_000_000,
+    reread: Callable[[], Settings] | None = None,
 ) -> AsyncIterator[House]:
     """A running gateway; the same folder again is a restart. `door` and `link` change settings, `smsc` the simulator."""
     world = RealWorld()
@@ -232,7 +233,7 @@ async def opened_gateway(
     settings = settings_of(folder, carrier_port, door or {}, link or {}, backlog_max)
     if not (folder / "bellhop.db").exists():
         (folder / "bellhop.db").write_bytes(_furnished())
-    gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics())
+    gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics(), reread=reread)
     await gateway.start()
     house = House(world, gateway, simulator)
     try:
