@@ -224,11 +224,13 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _rate(row: dict[str, Any]) -> str:
-    now, limit = row["rate_now_per_s"], row["rate_per_s"]
+    pace = row["pace"]
+    now, limit = pace["limit_per_s"], pace["rate_per_s"]
     words = f"{now:g}/s" if now else "no limit"
     if now != limit:
         words += f" of {limit:g}/s" if limit else " of no limit"
-    return f"{words}, {row['rate_reason']}" if row["rate_reason"] else words
+    reason = pace["reason"] or ("paused" if pace["paused_s"] else "")
+    return f"{words}, {reason}" if reason else words
 
 
 def _word(name: str) -> str:

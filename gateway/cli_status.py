@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import aiohttp
 from gateway.cli_http import GatewayClient
 from gateway.cli_store import reading
 from gateway.errors import BellhopError
-from gateway.store import messages, receipts
+from gateway.store import queues, receipts
 
 TIMEOUT_S = 3.0
 
@@ -35,7 +36,7 @@ def from_store(config: Path) -> dict[str, Any]:
     """What can be said without the gateway."""
     try:
         with reading(config) as opened, opened.engine.begin() as conn:
-            queued, parked = messages.count_queued(conn), receipts.count_parked(conn)
+            queued, parked = queues.count_queued(conn, time.time_ns() // 1000), receipts.count_parked(conn)
     except BellhopError as error:
         return {"store": {"readable": False, "failure": error.lines[0]}}
     return {"store": {"readable": True, "failure": ""}, "queued": queued, "parked_receipts": parked}

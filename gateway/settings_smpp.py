@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from gateway.domain.address import sender
+from gateway.domain.verdict import ErrorTable
 from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Section, Ton
 from gateway.smpp import tlv
 from gateway.smpp.errors import LocalProtocolError
@@ -112,7 +113,21 @@ class Link(Section):
         {},
         description='Parameters on every submit_sm, such as { "0x1400" = "text", "0x1401" = "hex:00ff" }; a vendor\'s text gets no NUL',
     )
+    errors: dict[str, str] = Field(
+        {},
+        description="What this carrier's command_status means where it differs: codes or ranges to throttle, busy, retry, next_route"
+        ' or final, as {"0x45" = "next_route", "0x400-0x4FF" = "final", "0x08" = "retry 10x 30s"}',
+    )
+    reroute_after_s: SecondsOrOff = Field(
+        0.0, description="A link down for so long offers what waits for it to the other links that its routes name; 0 never does"
+    )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+
+    @field_validator("errors")
+    @classmethod
+    def _reads_as_a_table(cls, errors: dict[str, str]) -> dict[str, str]:
+        ErrorTable.parse(errors)
+        return errors
 
     @field_validator("password", "outbind_password")
     @classmethod

@@ -84,7 +84,7 @@ def _kind(field: FieldInfo) -> str:
     if choices := _choices(field):
         return " ".join(f'`"{choice}"`' for choice in choices)
     if get_origin(field.annotation) is dict:
-        return "table of texts"
+        return "table"
     names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
     return names[field.annotation] + _limits_in_brackets(field)
 
@@ -107,7 +107,7 @@ def _limits_in_brackets(field: FieldInfo) -> str:
 
 
 def toml_value(value: object) -> str:
-    """A scalar as TOML writes it."""
+    """A scalar, or a table of scalars within a line, as TOML writes it."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, dict):

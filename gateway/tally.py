@@ -33,7 +33,7 @@ class Tally:
 
     def sent(self, flight: Flight, now_s: float) -> None:
         """A submit_sm left."""
-        if flight.attempts == 1:
+        if flight.attempts == 1 and flight.accepted_s:
             self.metrics.submit_latency.observe(now_s - flight.accepted_s)
         elif flight.is_possible_duplicate:
             self.metrics.possible_duplicates += 1
@@ -95,7 +95,13 @@ class Tally:
         for link in links:
             metrics.link_up[link.name] = sum(bind.is_bound for bind in link.binds)
             metrics.window_in_use[link.name] = sum(bind.in_flight for bind in link.binds)
-            metrics.queue_depth[link.name] = dispatch.lanes[link.name].depth
+            lane = dispatch.state(link.name)
+            metrics.queue_depth[link.name] = lane.waiting
+            metrics.queues_waiting[link.name] = lane.queues
+            metrics.link_rate[link.name] = lane.limit_per_s
+            metrics.throttled[link.name] = lane.throttles
+            metrics.rerouted[link.name] = lane.reroutes
+            metrics.backoffs[link.name] = lane.backoffs
             violations += link.violations
             metrics.binds_wanted[link.name] = len(link.config.kinds()) if link.is_started else 0
             metrics.bind_attempts[link.name] = link.attempts

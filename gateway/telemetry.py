@@ -197,6 +197,11 @@ class Metrics:
         self.link_reconnects: dict[str, int] = {}  # link
         self.link_violations: dict[str, int] = {}  # link
         self.window_in_use: dict[str, int] = {}  # link
+        self.link_rate: dict[str, float] = {}  # link
+        self.queues_waiting: dict[str, int] = {}  # link
+        self.throttled: dict[str, int] = {}  # link
+        self.rerouted: dict[str, int] = {}  # link
+        self.backoffs: dict[str, int] = {}  # link
         self.submit_responses: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, status
         self.sessions: dict[str, int] = {}  # partner
         self.smpp_violations: defaultdict[str, int] = defaultdict(int)  # side
@@ -240,6 +245,11 @@ SERIES = (
     Series("link_reconnects", "counter", "Times a bind stood again after it had fallen", ("link",)),
     Series("link_violations", "counter", "Times a carrier broke the protocol", ("link",)),
     Series("window_in_use", "gauge", "Requests that the carrier has not answered yet", ("link",)),
+    Series("link_rate", "gauge", "Most submit_sm per second that a link may send now; 0 is no limit", ("link",)),
+    Series("queues_waiting", "gauge", "Senders whose messages wait for a link, in memory", ("link",)),
+    Series("throttled", "counter", "Refusals of a carrier because a link was too fast", ("link",)),
+    Series("rerouted", "counter", "Segments taken from a link and given to another", ("link",)),
+    Series("backoffs", "gauge", "Destinations whose queue at the carrier is full, and which wait", ("link",)),
     Series("submit_responses", "counter", "Answers of carriers to submit_sm", ("link", "status")),
     Series("sessions", "gauge", "Sessions that partners have bound", ("partner",)),
     Series("smpp_violations", "counter", "Times a peer broke the protocol", ("side",)),

@@ -9,6 +9,7 @@ from gateway.domain.address import sender
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
 from gateway.domain.number_format import NumberRules
+from gateway.domain.verdict import ErrorTable
 from gateway.links import tls
 from gateway.links.smpp_client import LinkConfig
 from gateway.links.smpp_links import LinkPlan
@@ -104,6 +105,8 @@ def link_config(link: Link) -> LinkConfig:
         outbind_password=link.outbind_password.get_secret_value(),
         numbers=_numbers_of(link),
         tlvs=constant_tlvs(link.tlvs) or EMPTY_TLVS,
+        errors=ErrorTable.parse(link.errors),
+        reroute_after_s=link.reroute_after_s,
     )
 
 

@@ -43,6 +43,11 @@ class UnknownOutcome(IntEnum):
     DROP = 2  # given up at once, and not charged
 
 
+# esm_class, SMPP 3.4 section 5.2.12: the messaging mode. Datagram and transaction messages are sent once or not at all.
+MODE_MASK = 0x03
+SENT_ONCE = frozenset({1, 2})
+
+
 class Message(NamedTuple):
     """One MT as accepted; the fields are the row's, in its order."""
 
@@ -81,9 +86,11 @@ class Flight:
         "is_possible_duplicate",
         "link",
         "message",
+        "queue",
         "segment_id",
         "sent_s",
         "tlvs",
+        "tried",
         "wallet",
     )
 
@@ -100,6 +107,7 @@ class Flight:
         held_minor: int = 0,
         accepted_s: float = 0.0,
         tlvs: bytes = b"",
+        queue: int = 0,
     ) -> None:
         self.segment_id = segment_id
         self.message = message
@@ -112,6 +120,26 @@ class Flight:
         self.accepted_s = accepted_s  # monotonic, for latency
         self.sent_s = 0.0
         self.tlvs = tlvs  # optional parameters its sender wants on the submit_sm, as in a PDU
+        self.queue = queue  # domain.fairness.queue_of
+        self.tried: tuple[str, ...] = ()  # links that it was moved away from
+
+    def moved(self, link: str) -> Flight:
+        """The same segment in another link's queue."""
+        flight = Flight(
+            self.segment_id,
+            self.message,
+            self.body,
+            link,
+            attempts=self.attempts,
+            is_possible_duplicate=self.is_possible_duplicate,
+            wallet=self.wallet,
+            held_minor=self.held_minor,
+            accepted_s=self.accepted_s,
+            queue=self.queue,
+            tlvs=self.tlvs,
+        )
+        flight.tried = (*self.tried, self.link)
+        return flight
 
 
 def fold(states: Iterable[int]) -> State:

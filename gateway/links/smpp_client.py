@@ -18,6 +18,7 @@ from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.message import Flight
 from gateway.domain.number_format import NumberRules, destination_formatter, number_reader, source_formatter
 from gateway.domain.redial import Ended, Times
+from gateway.domain.verdict import ErrorTable
 from gateway.links.outbind import OutbindDoor
 from gateway.links.smpp_bind import Bind, Carrier
 from gateway.smpp import pdu as p
@@ -68,6 +69,8 @@ class LinkConfig(NamedTuple):
     outbind_password: str = ""
     numbers: NumberRules = NumberRules()
     tlvs: Mapping[int, bytes] = EMPTY_TLVS  # put on every submit_sm
+    errors: ErrorTable = ErrorTable()
+    reroute_after_s: float = 0.0
 
     def times(self) -> Times:
         """The pauses between binds."""

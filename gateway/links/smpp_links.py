@@ -23,10 +23,21 @@ from gateway.world import World
 _log = structlog.get_logger(__name__)
 
 # What may change under binds that stand: it is looked at anew for each submit_sm, or for the next connection.
-_IN_PLACE = ("ssl", "service_type", "source_ton", "source_npi", "destination_ton", "destination_npi", "numbers", "tlvs", "errors", "text")
+_IN_PLACE = (
+    "ssl",
+    "service_type",
+    "source_ton",
+    "source_npi",
+    "destination_ton",
+    "destination_npi",
+    "numbers",
+    "tlvs",
+    "errors",
+    "reroute_after_s",
+)
 
 # What is for operators alone: it names the carrier's machines, or counts what is not a figure of how the link stands now.
-_NOT_BRIEF = frozenset({"address", "tls", "alarm", "paused_s", "attempts", "reconnects", "refusals", "violations", "each_bind"})
+_NOT_BRIEF = frozenset({"address", "tls", "alarm", "attempts", "reconnects", "refusals", "violations", "each_bind"})
 
 
 class LinkPlan(NamedTuple):
@@ -142,7 +153,7 @@ class Links:
                 if plan.is_enabled:
                     self._start(self._links[name])
             elif _is_kept(old.config, plan.config):
-                if old != plan:
+                if _without_tls(old) != _without_tls(plan):  # a context is another one each time its files are read
                     changes.adjusted.append(name)
                 work.append(self._adjust(name, old, plan))
             else:
@@ -160,7 +171,8 @@ class Links:
         link = SmppLink(plan.config, self._world, self._carrier)
         self._links[name], self._plans[name] = link, plan
         self._wanted[name] = Wanted.RUN if plan.is_enabled else Wanted.STOP
-        self._dispatch.add_link(link, Pace(plan.rate_per_s, self._world.clock.monotonic()))
+        pace, config = Pace(plan.rate_per_s, self._world.clock.monotonic()), plan.config
+        self._dispatch.add_link(link, pace, errors=config.errors, reroute_after_s=config.reroute_after_s)
 
     def _start(self, link: SmppLink) -> None:
         self._wanted[link.name] = Wanted.RUN
@@ -190,6 +202,7 @@ class Links:
             await link.stop()
             link.configure(plan.config)
             self._plans[name] = plan
+            self._judge(plan)
             self._dispatch.set_rate(name, plan.rate_per_s)
             # Ordered to stop, it stays so; a change of `enabled` in the file is an order too.
             if plan.is_enabled and (was_wanted is not Wanted.STOP or not old.is_enabled):
@@ -202,6 +215,7 @@ class Links:
             link = self._links[name]
             link.adjust(plan.config)
             self._plans[name] = plan
+            self._judge(plan)
             if plan.rate_per_s != old.rate_per_s:
                 self._dispatch.set_rate(name, plan.rate_per_s)
             if plan.is_enabled and not old.is_enabled:
@@ -209,6 +223,11 @@ class Links:
             elif old.is_enabled and not plan.is_enabled:
                 self._hold(link, Wanted.STOP)
                 await link.stop()
+
+    def _judge(self, plan: LinkPlan) -> None:
+        """What the lane looks up in the settings."""
+        lane = self._dispatch.lanes[plan.config.name]
+        lane.errors, lane.reroute_after_s = plan.config.errors, plan.config.reroute_after_s
 
     # -- how they stand -------------------------------------------------------------------------------------------------------
 
@@ -222,9 +241,7 @@ class Links:
 
     def row(self, link: SmppLink) -> dict[str, Any]:
         """One link as operators see it; times are seconds, `since_us` is UTC in microseconds."""
-        lane, now_s = self._dispatch.lanes[link.name], self._world.clock.monotonic()
-        rate_per_s = self._plans[link.name].rate_per_s
-        paused_s = max(0.0, lane.paused_until - now_s)
+        lane = self._dispatch.state(link.name)
         return {
             "name": link.name,
             "state": self._state_of(link),
@@ -234,11 +251,8 @@ class Links:
             "window": link.window_max,
             "window_in_use": link.in_flight,
             "window_free": link.window_free,
-            "rate_per_s": rate_per_s,
-            "rate_now_per_s": getattr(lane.pace, "limit_per_s", rate_per_s),
-            "rate_reason": str(getattr(lane.pace, "reason", "") or ("throttled" if paused_s else "")),
-            "paused_s": round(paused_s, 1),
-            "waiting": lane.depth,
+            "pace": {**lane.pace(), "limit_per_s": round(lane.limit_per_s, 1)},
+            "waiting": lane.waiting,
             "reason": link.last_failure,
             "alarm": link.alarm,
             "since_us": link.since_us,
@@ -269,6 +283,10 @@ class Links:
         if bound >= len(link.config.kinds()):
             return "up"
         return "partly up" if bound else "down"
+
+
+def _without_tls(plan: LinkPlan) -> LinkPlan:
+    return plan._replace(config=plan.config._replace(ssl=None))
 
 
 def _is_kept(old: LinkConfig, new: LinkConfig) -> bool:

@@ -1,16 +1,25 @@
-"""One link's queue: what waits, what is claimed, what comes back, and how much room there is."""
+"""One link's lane: what waits, what is claimed, what comes back, and how much room there is. It decides nothing about the store."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import Protocol
+import heapq
+from collections import Counter
+from operator import attrgetter
+from typing import NamedTuple, Protocol
 
+from gateway.domain.fairness import FairQueues, is_urgent
 from gateway.domain.message import Flight
-from gateway.domain.pacing import Pace
+from gateway.domain.pacing import Pace, Throughput
+from gateway.domain.verdict import RETRY_S, ErrorTable
+from gateway.store.queues import Wanted
 
-THROTTLE_PAUSE_S = 0.5
-THROTTLE_PAUSE_S_MAX = 8.0
+PAGE = 500
+QUEUES_A_READ = 50
+# A phone whose queue is full says nothing about the link; this many phones within a second do.
+CROWD, CROWD_S = 10, 1.0
+
+_segment_id = attrgetter("segment_id")
 
 
 class LinkPort(Protocol):
@@ -39,40 +48,296 @@ class LinkPort(Protocol):
         ...
 
 
-class Lane:
-    """One link's queue. `cursor` is the last id that memory knows; what is beyond it lies in the table when `is_spilled`."""
+class LaneState(NamedTuple):
+    """How a lane stands, for people and metrics."""
 
-    def __init__(self, link: LinkPort, pace: Pace) -> None:
+    waiting: int  # in memory
+    queues: int  # of different senders
+    spilled: int  # queues that have rows beyond what is in memory
+    backoffs: int  # destinations whose queue at the carrier is full
+    rate_per_s: float  # configured; 0 no limit
+    limit_per_s: float  # what holds now; 0 no limit
+    ceiling_per_s: float  # what the carrier's refusals or congestion allow; 0 none
+    reason: str  # why there is a ceiling: throttled or congested
+    paused_s: float
+    throttles: int  # refusals for speed since the start
+    reroutes: int  # segments given to another link
+    is_held: bool
+
+    def pace(self) -> dict[str, object]:
+        """How fast it may send, as JSON."""
+        return {
+            "rate_per_s": self.rate_per_s,
+            "ceiling_per_s": round(self.ceiling_per_s, 1),
+            "reason": self.reason,
+            "paused_s": round(self.paused_s, 1),
+            "throttles": self.throttles,
+            "backoffs": self.backoffs,
+            "reroutes": self.reroutes,
+            "held": self.is_held,
+        }
+
+
+class Spill:
+    """A queue that has rows beyond what is in memory: memory knows it up to `cursor`."""
+
+    __slots__ = ("cursor", "is_rewound", "marks")
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.is_rewound = False  # some rows after the cursor may be in memory as well
+        self.marks = 0  # counts rows written while a page is read
+
+
+class Backoff:
+    """A destination whose queue at the carrier is full: its segments wait, in order, and one goes ahead to ask."""
+
+    __slots__ = ("aside", "probe", "refusals", "until_s")
+
+    def __init__(self) -> None:
+        self.aside: list[Flight] = []
+        self.refusals = 0
+        self.until_s = 0.0
+        self.probe = 0  # the segment that asks
+
+
+class Lane:
+    """One link's lane."""
+
+    def __init__(self, link: LinkPort, pace: Pace, now_s: float, *, errors: ErrorTable | None = None, reroute_after_s: float = 0.0) -> None:
         self.link = link
         self.pace = pace
-        self.waiting: deque[Flight] = deque()
-        self.claimed: deque[Flight] = deque()  # ahead of the window
-        self.returned: list[Flight] = []  # throttled, still claimed
-        self.is_stopping = False
-        self.retries: list[tuple[float, int, Flight]] = []
-        self.reserved = 0
-        self.cursor = 0
-        self.is_spilled = True  # until the first page says otherwise: there may be rows of an earlier run
+        self.errors = errors if errors is not None else ErrorTable()
+        self.reroute_after_s = reroute_after_s
+        self.waiting: FairQueues[Flight] = FairQueues(_segment_id)
+        self.claimed: FairQueues[Flight] = FairQueues(_segment_id)  # ahead of the window
+        self.retries: list[tuple[float, int, Flight]] = []  # whose time comes soon
+        self.backoffs: dict[str, Backoff] = {}
+        self.aside: Counter[int] = Counter()  # by queue, how many wait for their destination
+        self.spilled: dict[int, Spill] = {}
+        self.hungry: dict[int, None] = {}  # spilled queues with room for a page
+        self.is_unread = True  # until its queues were looked up: there may be rows of an earlier run
+        self.is_looking = False  # while that goes on
         self.is_loading = False
-        self.spills = 0
+        self.is_closed = False  # held, removed or stopping: nothing more is claimed
+        self.is_removed = False
+        self.reserved = 0
+        self.promised = 0  # room kept for what must not be claimed ahead
+        self.unpaid = 0  # claimed, and refused for speed: each goes again when the pace has a token for it
+        self.settling = 0  # refused for speed, and their rows are not written yet
         self.paused_until = 0.0
-        self.pause_s = THROTTLE_PAUSE_S
+        self.down_since: float | None = None
+        self.offered_s = 0.0  # when its queue was last offered to other links, and nothing was taken
+        self.accepted = 0
+        self.throttles = 0
+        self.reroutes = 0
+        self.throughput = Throughput(now_s)
         self.timer: asyncio.TimerHandle | None = None
+        self._crowd: list[float] = []
+        self._asks_at = 0.0  # when the next destination is to be asked
 
     @property
     def depth(self) -> int:
         """How many segments are in memory and have not left."""
-        return len(self.waiting) + len(self.claimed) + len(self.returned) + len(self.retries)
+        return self.waiting.count + self.claimed.count + len(self.retries) + self.aside.total()
+
+    def state(self, now_s: float) -> LaneState:
+        """How it stands."""
+        pace = self.pace
+        pace.available(now_s)
+        return LaneState(
+            self.depth,
+            len(self.waiting.keys),
+            len(self.spilled),
+            len(self.backoffs),
+            pace.rate_per_s,
+            pace.limit_per_s,
+            pace.ceiling_per_s,
+            str(pace.reason),
+            max(0.0, self.paused_until - now_s),
+            self.throttles,
+            self.reroutes,
+            self.is_closed,
+        )
+
+    # -- room to send -----------------------------------------------------------------------------------------------------
 
     def room(self, now_s: float) -> int:
         """How many segments may be claimed now."""
-        if now_s < self.paused_until or self.is_stopping:
+        if now_s < self.paused_until or self.is_closed:
             return 0
-        return min(self.link.window_free - self.reserved - len(self.claimed) - len(self.returned), self.pace.available(now_s))
+        return min(self.link.window_free - self.reserved - self.claimed.count, self.pace.available(now_s))
 
     def room_ahead(self, now_s: float) -> int:
         """The same, with one window's worth ahead."""
-        if now_s < self.paused_until or self.is_stopping or not self.link.is_up:
+        if now_s < self.paused_until or self.is_closed or not self.link.is_up:
             return 0
-        room = self.link.window_free + self.link.window_max - self.reserved - len(self.claimed) - len(self.returned)
+        room = self.link.window_free + self.link.window_max - self.reserved - self.claimed.count
         return min(room, self.pace.available(now_s))
+
+    def measured_per_s(self, now_s: float) -> float:
+        """How many a second the carrier took lately."""
+        return self.throughput.per_s(self.accepted, now_s)
+
+    def pause(self, for_s: float, now_s: float) -> None:
+        """Send nothing for a while."""
+        self.paused_until = max(self.paused_until, now_s + for_s)
+
+    # -- what waits -----------------------------------------------------------------------------------------------------------
+
+    def queue_depth(self, key: int) -> int:
+        """How much of the memory a queue has."""
+        return self.waiting.depth(key) + self.aside[key]
+
+    def room_in_memory(self, key: int, in_memory_max: int) -> int:
+        """How many more of a queue may be kept: never more than the memory that is left, so each leaves room for the others."""
+        free = in_memory_max - self.waiting.count - len(self.retries) - self.aside.total()
+        return (free - self.queue_depth(key)) // 2 if free > 0 else 0
+
+    def take(self) -> Flight:
+        """The next of those that wait; its queue gets another page when it runs low."""
+        flight = self.waiting.take()
+        key = flight.queue
+        if key in self.spilled and self.queue_depth(key) < PAGE:
+            self.hungry[key] = None
+        return flight
+
+    def spill(self, key: int, first_id: int) -> None:
+        """A row of this queue lies in the table only."""
+        spill = self.spilled.get(key)
+        if spill is None:
+            self.spilled[key] = Spill(first_id - 1)
+        else:
+            spill.marks += 1
+            if first_id <= spill.cursor:
+                spill.cursor, spill.is_rewound = first_id - 1, True
+        if self.queue_depth(key) < PAGE:
+            self.hungry[key] = None
+
+    def wanted(self, in_memory_max: int) -> list[Wanted]:
+        """Which pages to read next, urgent queues first; a queue without room is forgotten until it moves again."""
+        found: list[Wanted] = []
+        share = max(1, in_memory_max // (2 * min(len(self.hungry), QUEUES_A_READ) or 1))
+        for key in sorted(self.hungry, key=is_urgent, reverse=True)[:QUEUES_A_READ]:
+            depth = self.queue_depth(key)
+            limit = min(PAGE, share, max(self.room_in_memory(key, in_memory_max), 1 - depth))
+            del self.hungry[key]
+            # Not for a handful: a queue reads again when half of its share has left.
+            if limit >= min(PAGE, depth + 1) and key in self.spilled:
+                found.append(Wanted(key, self.spilled[key].cursor, limit))
+        return found
+
+    def known(self, key: int) -> frozenset[int]:
+        """The segments of a queue that wait in memory."""
+        aside = (flight for backoff in self.backoffs.values() for flight in backoff.aside if flight.queue == key)
+        return frozenset(flight.segment_id for flights in (self.waiting.in_queue(key), aside) for flight in flights)
+
+    def look_for_hunger(self) -> None:
+        """Queues of which memory has nothing want a page, however they came to that."""
+        self.hungry.update((key, None) for key in self.spilled if not self.queue_depth(key))
+
+    def retry(self, due_s: float, flight: Flight) -> None:
+        """Keep a segment until its time."""
+        heapq.heappush(self.retries, (due_s, flight.segment_id, flight))
+
+    def due(self, now_s: float) -> None:
+        """Those whose time has come wait in their queues, in their old places."""
+        while self.retries and self.retries[0][0] <= now_s:
+            flight = heapq.heappop(self.retries)[2]
+            self.waiting.put(flight.queue, flight)
+
+    def hurry(self, destination: str, now_s: float) -> bool:
+        """Let what waits to be tried again for a destination be due now; whether there is any."""
+        backoff = self.backoffs.get(destination)
+        if backoff is not None:
+            backoff.until_s = self._asks_at = now_s
+        is_retried = any(flight.message.destination == destination for _, _, flight in self.retries)
+        if is_retried:
+            self.retries = [(now_s, *entry[1:]) if entry[2].message.destination == destination else entry for entry in self.retries]
+            heapq.heapify(self.retries)
+        return is_retried or backoff is not None
+
+    def withhold(self, message_id: int, last_id: int) -> None:
+        """Take a message's segments out of memory."""
+        for key in self.waiting.keys:
+            self.waiting.remove(key, message_id, last_id)
+        if any(message_id <= entry[1] <= last_id for entry in self.retries):
+            self.retries = [entry for entry in self.retries if not message_id <= entry[1] <= last_id]
+            heapq.heapify(self.retries)
+        for backoff in self.backoffs.values():
+            gone = [flight for flight in backoff.aside if message_id <= flight.segment_id <= last_id]
+            if gone:
+                self.aside.subtract(flight.queue for flight in gone)
+                backoff.aside = [flight for flight in backoff.aside if flight not in gone]
+        self.look_for_hunger()
+
+    # -- destinations whose queue is full ---------------------------------------------------------------------------------------
+
+    def is_aside(self, flight: Flight) -> bool:
+        """Whether a segment must wait for its destination."""
+        backoff = self.backoffs.get(flight.message.destination)
+        return backoff is not None and backoff.probe != flight.segment_id
+
+    def put_aside(self, flight: Flight) -> None:
+        """Let a segment wait for its destination."""
+        self.backoffs[flight.message.destination].aside.append(flight)
+        self.aside[flight.queue] += 1
+
+    def back_off(self, flight: Flight, now_s: float) -> bool:
+        """A destination's queue is full: wait, longer each time; True when so many are full at once that it is the link."""
+        destination = flight.message.destination
+        backoff = self.backoffs.get(destination)
+        if backoff is None:
+            backoff = self.backoffs[destination] = Backoff()
+            self._crowd = [at for at in self._crowd if at > now_s - CROWD_S]
+            self._crowd.append(now_s)
+        # What was in the window with the first only says the same again.
+        if backoff.until_s <= now_s or backoff.probe == flight.segment_id:
+            backoff.until_s = now_s + RETRY_S[min(backoff.refusals, len(RETRY_S) - 1)]
+            backoff.refusals += 1
+            backoff.probe = 0
+            self._asks_at = min(each.until_s for each in self.backoffs.values()) if len(self.backoffs) < CROWD else now_s
+        if len(self._crowd) < CROWD:
+            return False
+        self._crowd.clear()
+        return True
+
+    def ask_again(self, now_s: float) -> None:
+        """Of each destination whose wait is over the first segment goes ahead to ask."""
+        if now_s < self._asks_at:
+            return
+        for destination in [destination for destination, backoff in self.backoffs.items() if backoff.until_s <= now_s]:
+            backoff = self.backoffs[destination]
+            if not backoff.aside:
+                del self.backoffs[destination]
+                continue
+            first = min(backoff.aside, key=_segment_id)
+            backoff.aside.remove(first)
+            backoff.probe = first.segment_id
+            backoff.until_s = now_s + RETRY_S[-1]  # should the one that asks get lost on its way
+            self._rejoin(first)
+        self._asks_at = min((backoff.until_s for backoff in self.backoffs.values()), default=0.0)
+
+    def answered(self, flight: Flight) -> None:
+        """The one that asked has an answer, and it is not that the queue is full: the others follow."""
+        destination = flight.message.destination
+        backoff = self.backoffs.get(destination)
+        if backoff is not None and backoff.probe == flight.segment_id:
+            del self.backoffs[destination]
+            for each in backoff.aside:
+                self._rejoin(each)
+
+    def _rejoin(self, flight: Flight) -> None:
+        self.aside[flight.queue] -= 1
+        if not self.aside[flight.queue]:
+            del self.aside[flight.queue]
+        self.waiting.put(flight.queue, flight)
+        if flight.queue in self.spilled:
+            self.hungry[flight.queue] = None
+
+    def next_due(self) -> float | None:
+        """When the next retry or the next question to a destination is due."""
+        due = self.retries[0][0] if self.retries else None
+        if self.backoffs:
+            due = self._asks_at if due is None else min(due, self._asks_at)
+        return due

@@ -46,9 +46,18 @@ class Retry(NamedTuple):
     flight: Flight
     status: int | None
     at: int
-    retry_at: int
+    retry_at: int | None  # None: at once, in its old place
     is_unknown: bool  # the bytes left and nobody answered: the next attempt may be a duplicate
     attempt: int = 0  # its number, where the flight goes on before this is written
+
+
+class Move(NamedTuple):
+    """A segment goes to another link's queue; `status` is the carrier's refusal, None: its link has been down too long."""
+
+    flight: Flight
+    to: str
+    at: int
+    status: int | None
 
 
 class Ended(NamedTuple):
@@ -171,6 +180,14 @@ def retry_many(conn: Connection, items: Sequence[Retry]) -> list[None]:
         conn, [_attempt(item.flight, item.at, "unknown" if item.is_unknown else "retry", item.status) for item in items]
     )
     return [None] * len(items)
+
+
+def move_many(conn: Connection, items: Sequence[Move]) -> list[bool]:
+    """Give segments to other links, keeping what the attempt was: False for one that is no longer with its old link."""
+    moved = messages.move(conn, [(item.flight.segment_id, item.to, item.flight.link) for item in items])
+    refused = [item for item, is_moved in zip(items, moved, strict=True) if is_moved and item.status is not None]
+    messages.record_attempts(conn, [_attempt(item.flight, item.at, "moved", item.status) for item in refused])
+    return moved
 
 
 def note_many(conn: Connection, items: Sequence[Retry]) -> list[None]:

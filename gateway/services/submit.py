@@ -92,6 +92,7 @@ class Draft(NamedTuple):
                 wallet=event.wallet,
                 held_minor=event.amount_minor,
                 accepted_s=self.accepted_s,
+                queue=self.queue,
             )
             for number, body in enumerate(self.bodies, 1)
         ]

@@ -1,4 +1,4 @@
-"""What time alone brings about: validity periods end, missing parts are given up, queues are counted.
+"""What time alone brings about: segments become due, validity periods end, missing parts are given up, queues are counted.
 
 Each round reads a bounded page on a reading connection and hands what is due to the writer's operations.
 """
@@ -18,11 +18,12 @@ from gateway.services.dispatch import Dispatch
 from gateway.services.ports import Reader
 from gateway.services.receive import Received, Receiving
 from gateway.sms.reassembly import PartKey
-from gateway.store import messages, mo, receipts
+from gateway.store import messages, mo, queues, receipts
 from gateway.store.writer import StoreWriter
 from gateway.world import World
 
 PAGE = 500
+TICK_S = 1.0
 
 
 class Limits(NamedTuple):
@@ -60,12 +61,15 @@ class Sweep:
 
     async def run(self) -> None:
         """Sweep, for ever."""
+        next_s = self._world.clock.monotonic()
         while True:
-            if self._writer.is_healthy:
-                # The store may fail under a round; what was due is still due in the next.
-                with contextlib.suppress(StoreUnavailable):
+            # The store may fail under a round; what was due is still due in the next.
+            with contextlib.suppress(StoreUnavailable):
+                await self._dispatch.tick()
+                if self._writer.is_healthy and self._world.clock.monotonic() >= next_s:
+                    next_s = self._world.clock.monotonic() + self._limits.interval_s
                     await self.sweep()
-            await asyncio.sleep(self._limits.interval_s)
+            await asyncio.sleep(TICK_S)
 
     async def sweep(self) -> None:
         """One round."""
@@ -74,7 +78,7 @@ class Sweep:
         for flight in await self._reader.read(messages.overdue, now_us, grace_us, PAGE):
             self._dispatch.end(flight, State.EXPIRED, "validity period over")
         await self._release_partials(now_us)
-        queued, parked = await self._reader.read(_counts)
+        queued, parked = await self._reader.read(_counts, now_us)
         self._counted(queued, parked)
 
     async def _release_partials(self, now_us: int) -> None:
@@ -91,5 +95,5 @@ class Sweep:
             self._received(received)
 
 
-def _counts(conn: Connection) -> tuple[int, int]:
-    return messages.count_queued(conn), receipts.count_parked(conn)
+def _counts(conn: Connection, now_us: int) -> tuple[int, int]:
+    return queues.count_queued(conn, now_us), receipts.count_parked(conn)

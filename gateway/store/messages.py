@@ -1,4 +1,4 @@
-"""Messages and segments: the rows of MT traffic, many at a time.
+"""Messages and segments: the rows of MT traffic, many at a time. What waits is read in store/queues.py.
 
 Every function runs inside the writer's transaction, or on a reading connection where it says so.
 """
@@ -22,6 +22,13 @@ _INSERT_SEGMENT = bulk.insert_into(
 _CLAIM = bulk.update_of(segment, "id", "claimed_at", "attempts", guard="segment.state = 0", sets="state = 1, retry_at = NULL")
 _SUBMITTED = bulk.update_of(segment, "id", "smsc_id", "submitted_at", guard="segment.state IN (1, 3)", sets="state = 2, status = 0")
 _SMSC_ID_ONLY = bulk.update_of(segment, "id", "smsc_id", "submitted_at", guard="segment.smsc_id IS NULL")
+_MOVE = bulk.update_of(
+    segment,
+    *("id", "link"),
+    operands=("link",),
+    sets="state = 0, retry_at = NULL",
+    guard="segment.state IN (0, 1, 3) AND segment.link = v.column3",
+)
 _RETRY = bulk.update_of(segment, "id", "status", "retry_at", "is_possible_duplicate", guard="segment.state IN (1, 3)", sets="state = 0")
 _UNKNOWN = bulk.update_of(segment, "id", "error", guard="segment.state = 1", sets="state = 3")
 _END = bulk.update_of(
@@ -36,7 +43,7 @@ _INSERT_ATTEMPT = bulk.insert_into(
 )
 
 # Spelt out, not bound: only so can the engine see that a partial index covers the query.
-_IS_QUEUED = text("segment.state = 0")
+_IS_IN_QUEUE = text("segment.state = 0 AND segment.retry_at IS NULL")
 _IS_IN_FLIGHT = text("segment.state IN (1, 2, 3)")
 
 # How many keys one IN list takes: a few statement texts only, each cached by the engine.
@@ -80,9 +87,16 @@ def set_submitted(conn: Connection, rows: Sequence[tuple[int, str, int]]) -> Non
         bulk.execute(conn, _SMSC_ID_ONLY, rows)
 
 
-def set_retry(conn: Connection, rows: Sequence[tuple[int, int | None, int, bool]]) -> None:
-    """Put segments back into the queue: (id, command_status, retry_at, is_possible_duplicate)."""
+def set_retry(conn: Connection, rows: Sequence[tuple[int, int | None, int | None, bool]]) -> None:
+    """Put segments back into the queue: (id, command_status, retry_at or None for its old place, is_possible_duplicate)."""
     bulk.execute(conn, _RETRY, rows)
+
+
+def move(conn: Connection, rows: Sequence[tuple[int, str, str]]) -> list[bool]:
+    """Give segments that are not with a carrier to another link's queue: (id, to, from); for each whether it was still there."""
+    if bulk.all_or_none(conn, _MOVE, rows):
+        return [True] * len(rows)
+    return [bulk.execute(conn, _MOVE, [each]) == 1 for each in rows]
 
 
 def set_unknown(conn: Connection, rows: Sequence[tuple[int, str]]) -> None:
@@ -118,7 +132,7 @@ def states_of(conn: Connection, message_ids: Iterable[int]) -> dict[int, list[tu
     return found
 
 
-_FLIGHT_COLUMNS = (
+FLIGHT_COLUMNS = (
     segment.c.id,
     segment.c.body,
     segment.c.link,
@@ -127,24 +141,19 @@ _FLIGHT_COLUMNS = (
     charge.c.wallet,
     charge.c.amount_minor,
     segment.c.smsc_id,
+    segment.c.queue,
     *(message.c[name] for name in Message._fields),
 )
-_FLIGHTS = select(*_FLIGHT_COLUMNS).select_from(
+FLIGHTS = select(*FLIGHT_COLUMNS).select_from(
     segment.join(message, message.c.id == segment.c.id.op("&")(MESSAGE_MASK)).join(charge, charge.c.id == message.c.id)
 )
-_BY_SMSC_ID = _FLIGHTS.where(
+_BY_SMSC_ID = FLIGHTS.where(
     _IS_IN_FLIGHT,
     segment.c.state.in_(bindparam("states", [1, 2, 3], expanding=True)),
     segment.c.smsc_id.in_(bindparam("smsc_ids", expanding=True)),
 )
-_QUEUE = (
-    _FLIGHTS.add_columns(segment.c.retry_at)
-    .where(_IS_QUEUED, segment.c.link == bindparam("link"), segment.c.id > bindparam("after"))
-    .order_by(segment.c.id)
-    .limit(bindparam("limit"))
-)
-_BY_STATE = _FLIGHTS.where(_IS_IN_FLIGHT, segment.c.state == bindparam("state")).order_by(segment.c.id).limit(bindparam("limit"))
-_OVERDUE = _FLIGHTS.where(segment.c.id.in_(bindparam("ids", expanding=True)))
+_BY_STATE = FLIGHTS.where(_IS_IN_FLIGHT, segment.c.state == bindparam("state")).order_by(segment.c.id).limit(bindparam("limit"))
+_OVERDUE = FLIGHTS.where(segment.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def find_by_smsc_ids(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Flight]:
@@ -154,7 +163,7 @@ def find_by_smsc_ids(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[
     ids = sorted({smsc_id for _, smsc_id in keys})
     for start in range(0, len(ids), _KEYS_A_QUERY):
         for row in conn.execute(_BY_SMSC_ID, {"smsc_ids": ids[start : start + _KEYS_A_QUERY]}):
-            flight, key = _flight(row), (row[2], row[7])
+            flight, key = flight_of(row), (row[2], row[7])
             if key in wanted and (key not in found or found[key].segment_id < flight.segment_id):
                 found[key] = flight
     return found
@@ -162,7 +171,7 @@ def find_by_smsc_ids(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[
 
 def find_unanswered(conn: Connection, link: str, source: str, destination: str) -> list[tuple[Flight, State]]:
     """Segments on this link between these addresses that were sent and have no SMSC id: a receipt may be theirs. Not more than a few."""
-    query = _FLIGHTS.add_columns(segment.c.state).where(
+    query = FLIGHTS.add_columns(segment.c.state).where(
         _IS_IN_FLIGHT,
         segment.c.state.in_([1, 3]),
         segment.c.smsc_id.is_(None),
@@ -170,35 +179,28 @@ def find_unanswered(conn: Connection, link: str, source: str, destination: str) 
         message.c.source == source,
         message.c.destination == destination,
     )
-    return [(_flight(row), State(row[-1])) for row in conn.execute(query.limit(_CANDIDATES_MAX))]
-
-
-def queue_page(conn: Connection, link: str, after: int, limit: int) -> list[tuple[Flight, int | None]]:
-    """For reading: the next queued segments of a link in order, each with its retry_at."""
-    rows = conn.execute(_QUEUE, {"link": link, "after": after, "limit": limit})
-    return [(_flight(row), row[-1]) for row in rows]
+    return [(flight_of(row), State(row[-1])) for row in conn.execute(query.limit(_CANDIDATES_MAX))]
 
 
 def in_state(conn: Connection, state: State, limit: int) -> list[Flight]:
     """For reading: sent segments in one of the live states, oldest first."""
-    return [_flight(row) for row in conn.execute(_BY_STATE, {"state": int(state), "limit": limit})]
+    return [flight_of(row) for row in conn.execute(_BY_STATE, {"state": int(state), "limit": limit})]
 
 
 def overdue(conn: Connection, before: int, grace_us: int, limit: int) -> list[Flight]:
-    """For reading: segments past their validity; submitted ones only after the grace, for their receipt may be on its way."""
-    queued = select(segment.c.id).where(_IS_QUEUED, segment.c.expires_at <= before).limit(limit)
+    """For reading: segments past their validity; submitted ones only after the grace, for their receipt may be on its way.
+
+    What waits for its time is looked at when that comes.
+    """
+    queued = select(segment.c.id).where(_IS_IN_QUEUE, segment.c.expires_at <= before).limit(limit)
     in_flight = select(segment.c.id).where(_IS_IN_FLIGHT, segment.c.expires_at <= before - grace_us).limit(limit)
     ids = [row[0] for row in conn.execute(queued)] + [row[0] for row in conn.execute(in_flight)]
-    return [_flight(row) for row in conn.execute(_OVERDUE, {"ids": ids[:limit]})] if ids else []
+    return [flight_of(row) for row in conn.execute(_OVERDUE, {"ids": ids[:limit]})] if ids else []
 
 
-def count_queued(conn: Connection) -> int:
-    """For reading: segments waiting for a link."""
-    return int(conn.exec_driver_sql("SELECT count(*) FROM segment WHERE state = 0").scalar_one())
-
-
-def _flight(row: Row[Any]) -> Flight:
-    segment_id, body, link, attempts, is_possible_duplicate, wallet, held_minor, _smsc_id, *rest = tuple(row)
+def flight_of(row: Row[Any]) -> Flight:
+    """A row of FLIGHTS."""
+    segment_id, body, link, attempts, is_possible_duplicate, wallet, held_minor, _smsc_id, queue, *rest = tuple(row)
     return Flight(
         segment_id,
         Message(*rest[: len(Message._fields)]),
@@ -208,6 +210,7 @@ def _flight(row: Row[Any]) -> Flight:
         is_possible_duplicate=bool(is_possible_duplicate),
         wallet=wallet,
         held_minor=held_minor,
+        queue=queue,
     )
 
 

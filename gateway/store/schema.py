@@ -117,14 +117,16 @@ segment = Table(
     Column("target", BigInteger, comment="hash of service, source and destination, while it can still be replaced"),
     Column("message_state", SmallInteger, comment="SMPP message_state that ended it, where the carrier or the sender said one"),
 )
+# A segment that waits for its time is in no queue: so a million scheduled ones cost the queues nothing.
+_IS_IN_QUEUE = text("state = 0 AND retry_at IS NULL")
 Index(
     "segment_queue",
     segment.c.link,
     segment.c.queue,
     segment.c.id,
     segment.c.expires_at,
-    sqlite_where=segment.c.state == 0,
-    postgresql_where=segment.c.state == 0,
+    sqlite_where=_IS_IN_QUEUE,
+    postgresql_where=_IS_IN_QUEUE,
 )
 _IS_DUE = text("state = 0 AND retry_at IS NOT NULL")
 Index("segment_due", segment.c.retry_at, sqlite_where=_IS_DUE, postgresql_where=_IS_DUE)

@@ -38,7 +38,7 @@ async def test_links_are_stopped_started_drained_and_paced_by_command(tmp_path):
         assert (await link(site, "stop", "sim"))["state"] == "stopped"
         accepted, _, answer = await site.post(**{"to": "+8613900000001", "from": "10661700", "text": "hi", "service": "chat"})
         assert (accepted, (await link(site, "show", "sim"))["waiting"]) == (202, 1)
-        assert (await link(site, "rate", "sim", "25"))["rate_per_s"] == 25
+        assert (await link(site, "rate", "sim", "25"))["pace"]["rate_per_s"] == 25
         await link(site, "start", "sim")
         delivered = await site.command("trace", answer["id"])
 

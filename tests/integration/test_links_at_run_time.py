@@ -131,7 +131,7 @@ async def test_a_rate_and_a_window_change_under_binds_that_stand(tmp_path):
 
         assert changes == ([], [], [], ["sim"])
         row = two.links.rows()[0]
-        assert (row["window"], row["window_free"], row["rate_per_s"]) == (3, 3, 50)
+        assert (row["window"], row["window_free"], row["pace"]["rate_per_s"]) == (3, 3, 50)
         assert await two.first.is_alive()
         assert two.smsc.connections == 1
 

@@ -132,7 +132,7 @@ async def opened_house(folder: Path, limits: Limits = LIMITS) -> AsyncIterator[H
     catalogue = catalogue_of(revenue)
     dispatch = Dispatch(world, writer, reader, catalogue, limits=LaneLimits(), noticed=lambda _: None, sent=lambda *_: None)
     link = TakingLink()
-    dispatch.add_link(link, Pace(0, 0)).is_spilled = False
+    dispatch.add_link(link, Pace(0, 0)).is_unread = False
     reception = Reception(world, writer, dispatch, catalogue, backlog_max=100, accepted=lambda *_: None)
     links_up = {"sim": True}
 

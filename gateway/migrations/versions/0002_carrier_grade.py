@@ -71,7 +71,7 @@ def _segments() -> None:
         sa.Column("message_state", sa.SmallInteger(), comment="SMPP message_state that ended it, where the carrier or the sender said one"),
     )
     op.drop_index("segment_queue", "segment")
-    op.create_index("segment_queue", "segment", ["link", "queue", "id", "expires_at"], **_where("state = 0"))
+    op.create_index("segment_queue", "segment", ["link", "queue", "id", "expires_at"], **_where("state = 0 AND retry_at IS NULL"))
     op.create_index("segment_due", "segment", ["retry_at"], **_where("state = 0 AND retry_at IS NOT NULL"))
     op.create_index("segment_target", "segment", ["queue", "target"], **_where("state = 0 AND target IS NOT NULL"))
 
