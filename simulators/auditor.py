@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from simulators import house
@@ -15,6 +16,8 @@ from simulators.evidence import Answer, Evidence, OnWire, Sent, token_in
 
 FAILED, EXPIRED = 11, 12
 CAPTURED, ZERO_RATED = 10, 13
+THROTTLED, QUEUE_FULL = 0x58, 0x14
+KNOWN_AFTER_S = 1.0
 _STATS = {DELIVERED: "DELIVRD", FAILED: "UNDELIV", EXPIRED: "EXPIRED"}
 _NAMES = {DELIVERED: "delivered", FAILED: "failed", EXPIRED: "expired"}
 _FINAL_NAMES = frozenset(_NAMES.values())
@@ -33,7 +36,21 @@ class Violation(NamedTuple):
 
 def audit(evidence: Evidence, books: Books) -> list[Violation]:
     """Every promise that was not kept."""
-    checks = (_accepted, _on_wire, _ends, _charges, _wallets, _forward, _receipts, _statuses, _threads, _partner_mo, _addresses, _opt_outs)
+    checks = (
+        _accepted,
+        _on_wire,
+        _in_order,
+        _ends,
+        _charges,
+        _wallets,
+        _forward,
+        _receipts,
+        _statuses,
+        _threads,
+        _partner_mo,
+        _addresses,
+        _opt_outs,
+    )
     found = [Violation("I8", trouble) for trouble in evidence.trouble]
     wire = _Wire(evidence)
     for check in checks:
@@ -103,6 +120,39 @@ def _seen(kept: Kept, number: int, wire: _Wire) -> list[OnWire]:
 def _calm_phone(evidence: Evidence, kept: Kept) -> bool:
     sent = evidence.sent.get(kept.token)
     return sent is not None and not sent.validity_s and sent.destination not in (*house.MAGIC_PHONES, house.SILENT_PHONE)
+
+
+# -- what is refused goes again, before what comes after it ------------------------------------------------------------------------
+
+
+def _in_order(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+    """Of one sender's messages to one phone, what was refused for speed or a full queue goes again before the first of a later one.
+
+    What had left before the refusal was known is excused; so the check is made where answers come at once.
+    """
+    if not evidence.is_prompt:
+        return
+    lines: dict[tuple[str, str], dict[int, list[OnWire]]] = defaultdict(lambda: defaultdict(list))
+    marked: set[int] = set()
+    for seen in evidence.wire:
+        kept = books.by_token.get(seen.token, [None])[0] if seen.token else None
+        sent = evidence.sent.get(seen.token)
+        if kept is None or sent is None:
+            continue
+        number = seen.part if len(kept.parts) > 1 else 1
+        segment_id = kept.id + number
+        owner = "im" if sent.front == "im" else sent.owner
+        lines[owner, seen.destination][segment_id].append(seen)
+        marked.update(row["id"] for row in kept.parts if row["is_possible_duplicate"])
+    for (owner, phone), line in lines.items():
+        for segment_id, events in line.items():
+            for refused, again in pairwise(events):
+                if refused.status not in (THROTTLED, QUEUE_FULL) or segment_id in marked:
+                    continue
+                known_s = refused.at_s + KNOWN_AFTER_S
+                for other, its in line.items():
+                    if other > segment_id and known_s < its[0].at_s < again.at_s:
+                        yield f"{owner}'s segment {segment_id} to {phone} was refused, and {other} went before it did again"
 
 
 # -- I1 and I3: every message ends, and as its receipts say -----------------------------------------------------------------------

@@ -133,6 +133,7 @@ class Evidence:
 
     seed: int
     is_calm: bool
+    is_prompt: bool = False  # answers that arrive arrive at once
     sent: dict[str, Sent] = field(default_factory=dict)
     wire: list[OnWire] = field(default_factory=list)
     receipts: dict[str, ReceiptSent] = field(default_factory=dict)

@@ -129,6 +129,32 @@ _SMSC_PROBABILITIES = (
 
 
 @dataclass(frozen=True)
+class Storm:
+    """The SMSC takes only so many submit_sm a second for a while, and refuses the rest as throttled."""
+
+    at_s: float
+    for_s: float
+    rate_per_s: float
+
+
+@dataclass(frozen=True)
+class FullQueue:
+    """One phone's queue at the SMSC is full for a while; `phone` counts the phones there are, around."""
+
+    at_s: float
+    for_s: float
+    phone: int
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """What the SMSC refuses for a while, by time and not by chance."""
+
+    storms: tuple[Storm, ...] = ()
+    full_queues: tuple[FullQueue, ...] = ()
+
+
+@dataclass(frozen=True)
 class FaultPlan:
     """Everything that goes wrong in one run."""
 
@@ -139,6 +165,12 @@ class FaultPlan:
     crash_node: str = "gateway"
     crashes: tuple[CrashPoint, ...] = ()  # the first ends the first life, the second the second
     smsc: SmscFaults = field(default_factory=SmscFaults)
+    refusals: Refusals = field(default_factory=Refusals)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether every answer of the SMSC that arrives, arrives at once."""
+        return not self.network.stalls and not self.smsc.resp_delay
 
     @classmethod
     def draw(cls, seed: int, intensity: float, *, duration_s: float = 60.0, crash_node: str = "gateway") -> FaultPlan:
@@ -152,6 +184,7 @@ class FaultPlan:
             crash_node=crash_node,
             crashes=_draw_crashes(stream(seed, "plan", "crashes"), intensity, duration_s),
             smsc=_draw_smsc(stream(seed, "plan", "smsc"), intensity),
+            refusals=_draw_refusals(stream(seed, "plan", "refusals"), intensity, duration_s),
         )
 
 
@@ -206,6 +239,18 @@ def _draw_smsc(numbers: Stream, intensity: float) -> SmscFaults:
         unbind=rate(0.02),
         reset=rate(0.02),
     )
+
+
+def _draw_refusals(numbers: Stream, intensity: float, duration_s: float) -> Refusals:
+    storms = tuple(
+        Storm(at_s, between(numbers, 1.0, 12.0), between(numbers, 0.0, 20.0))
+        for at_s in _times(numbers, int(numbers.random() * 4 * intensity + 0.5), duration_s)
+    )
+    full_queues = tuple(
+        FullQueue(at_s, between(numbers, 1.0, 25.0), numbers.randrange(1_000))
+        for at_s in _times(numbers, int(numbers.random() * 6 * intensity + 0.5), duration_s)
+    )
+    return Refusals(storms, full_queues)
 
 
 def _times(numbers: Stream, count: int, duration_s: float) -> tuple[float, ...]:

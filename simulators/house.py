@@ -24,7 +24,7 @@ from gateway.domain.ids import IdMaker
 from gateway.settings import Backlog, Messenger, Service, Settings, ShortCode, Store, Web
 from gateway.settings_smpp import Link, SmppServer
 from gateway.smpp import pdu as p
-from gateway.smpp.consts import MessageState
+from gateway.smpp.consts import MessageState, Status
 from gateway.smpp.session import Limits
 from gateway.sms import segments
 from gateway.store import im, im_friends, partners
@@ -32,7 +32,7 @@ from gateway.store.engine import migrate, open_writing
 from gateway.store.partners import Partner
 from gateway.telemetry import Metrics
 from simulators.evidence import Evidence, OnWire, PhoneSaid, ReceiptSent, Shown, token_in
-from simulators.faults import SmscFaults
+from simulators.faults import Refusals, SmscFaults
 from simulators.smsc import Smsc, mo_pdus
 from simulators.smsc_config import SmscConfig
 from simulators.smsc_delivery import Delivery
@@ -190,18 +190,21 @@ def template() -> bytes:
 class RecordingSmsc(Smsc):
     """The SMSC simulator, with a memory of all that passes its port, and owners of phones who answer."""
 
-    def __init__(self, sim: Sim, world: SimWorld, evidence: Evidence, faults: SmscFaults | None) -> None:
+    def __init__(self, sim: Sim, world: SimWorld, evidence: Evidence, faults: SmscFaults | None, refusals: Refusals) -> None:
         limits = Limits(window_max=200, peer_window_max=100_000, response_timeout_s=120.0)
         config = SmscConfig(host="0.0.0.0", port=SMSC_PORT, seed=sim.seed, first_id=1_000_000 + sim.seed * 1_000, limits=limits)
         super().__init__(world, config, faults=faults)
         self.evidence = evidence
         self._sim_world = world
+        self._refusals = refusals
+        self._taken_at_s = 0.0  # in a storm
         self._habits = sim.stream("phones")
         self.deliveries.answered = self._watched(self.deliveries.answered)  # type: ignore[method-assign]  # to hear every answer
 
     def calm_down(self) -> None:
         """No more faults."""
         self.treatments = Treatments(self.config, self.rules, None, stream(0, "calm"))
+        self._refusals = Refusals()
 
     def _watched(self, answered: Any) -> Any:
         def watched(delivery: Delivery, status: int) -> None:
@@ -214,10 +217,23 @@ class RecordingSmsc(Smsc):
         return watched
 
     def check(self, request: p.SubmitSm, treatment: Treatment) -> int:
-        status = super().check(request, treatment)
+        status = super().check(request, treatment) or self._refusal(request.destination_addr)
         if status:
             self._note(request, "", status)
         return status
+
+    def _refusal(self, phone: str) -> int:
+        """The command_status of what is refused for a while: one phone's queue is full, or we are too fast."""
+        now_s = self.world.clock.monotonic()
+        for full in self._refusals.full_queues:
+            if full.at_s <= now_s < full.at_s + full.for_s and phone == PHONES[full.phone % len(PHONES)]:
+                return Status.ESME_RMSGQFUL
+        for storm in self._refusals.storms:
+            if storm.at_s <= now_s < storm.at_s + storm.for_s:
+                if not storm.rate_per_s or now_s - self._taken_at_s < 1 / storm.rate_per_s:
+                    return Status.ESME_RTHROTTLED
+                self._taken_at_s = now_s
+        return 0
 
     def take(self, session: SmscSession, request: p.SubmitSm, treatment: Treatment, ids: tuple[str, str]) -> Taken:
         self._note(request, ids[0], 0)

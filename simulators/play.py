@@ -70,12 +70,12 @@ def play(seed: int, intensity: float = 0.5) -> Verdict:
 class _Play:
     def __init__(self, sim: Sim, is_calm: bool) -> None:
         self.sim = sim
-        self.evidence = Evidence(sim.seed, is_calm)
+        self.evidence = Evidence(sim.seed, is_calm, is_calm or sim.plan.is_prompt)
         self.gateway = sim.node(house.GATEWAY)
         self.store = f"{self.gateway.folder}/store.db"
         self.plan = workload.draw(sim, self.evidence)
         smsc_world = sim.node(house.SMSC).world
-        self.smsc = RecordingSmsc(sim, smsc_world, self.evidence, None if is_calm else sim.plan.smsc)
+        self.smsc = RecordingSmsc(sim, smsc_world, self.evidence, None if is_calm else sim.plan.smsc, sim.plan.refusals)
         self.esme = EsmePartner(sim, self.evidence, self.plan.esme)
 
     async def run(self) -> Verdict:

@@ -40,7 +40,11 @@ class _Turns:
         self.served: set[int] = set()
 
     def join(self, key: int) -> None:
-        (self.following if key in self.served else self.now).append(key)
+        """A queue that was empty goes first in this round, unless it was served in it."""
+        if key in self.served:
+            self.following.append(key)
+        else:
+            self.now.appendleft(key)
 
     def head(self) -> int:
         if not self.now:

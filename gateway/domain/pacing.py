@@ -1,19 +1,24 @@
 """How fast a link may send: a token bucket per PDU, under a ceiling that the carrier's own words move. No clock of its own.
 
-A carrier that throttles lowers the ceiling (multiplicatively) and pauses the link; the ceiling rises again (additively) while nothing
-is refused, and is lifted when it has held. A carrier of SMPP 5 says how full it is before it refuses: congestion_state, 5.0 section
-4.8.4.18: below 80 the ceiling may rise, at 80 to 89 it stays, at 90 to 99 it falls, at 100 the link pauses.
+A carrier that throttles lowers the ceiling (multiplicatively) and pauses the link; the ceiling rises again (additively, and faster
+beyond where it was cut) while nothing is refused, and is lifted when it has held. A carrier of SMPP 5 says how full it is before it
+refuses: congestion_state, 5.0 section 4.8.4.18: below 80 the ceiling may rise, at 80 to 89 it stays, at 90 to 99 it falls, at 100 the
+link pauses.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from math import log
 
 UNLIMITED = 1 << 30
 RATE_MIN = 1.0
 CUT = 0.7
-# A ceiling is back where it began after so long without a refusal, had it been at nothing; it is lifted when it held there.
+# A ceiling would rise from nothing to where it was cut in so long without a refusal, and beyond by so much a second. It is lifted when it
+# held at the configured rate or, where there is none, at so many times what it was cut from.
 RISE_S = 20.0
+GROWTH = 1.25
+TOP = 8.0
 HOLD_S = 10.0
 PAUSE_S, PAUSE_S_MAX = 0.5, 8.0
 # A full window of answers says the same thing many times: one step per so long.
@@ -43,7 +48,7 @@ class Pace:
         self._burst = max(1.0, rate_per_s / 10)
         self._tokens = self._burst
         self._at_s = now_s
-        self._base = 0.0  # what the ceiling was cut from, and rises back to; 0: there is no ceiling
+        self._base = 0.0  # where the ceiling was last cut; 0: there is no ceiling
         self._rose_s = now_s
         self._stepped_s = now_s - STEP_S
         self._held_until = 0.0
@@ -141,24 +146,34 @@ class Pace:
     def _cut(self, factor: float, now_s: float, measured_per_s: float, reason: Reason) -> None:
         self.available(now_s)
         before = self._limit or max(measured_per_s, RATE_MIN)
-        self._base = max(self._base, before)
+        self._base = before
         self._rose_s = self._stepped_s = now_s
         self.reason = reason
         self._set_limit(max(RATE_MIN, before * factor), now_s)
 
     def _rise(self, now_s: float) -> None:
-        """Additively, by time; lifted when it was back where it began for a while."""
+        """By time: slowly up to where it was cut, for that was too much; faster beyond; and lifted when it held at the top."""
         if now_s < self._held_until:
             self._rose_s = now_s
             return
-        elapsed_s = now_s - self._rose_s
         if self._limit < self._base:
-            # Up to here before the limit moves, so that tokens of the past are counted at the old one.
-            risen = min(self._base, self._limit + elapsed_s * self._base / RISE_S)
-            self._rose_s = now_s
-            self._set_limit(risen, now_s)
-        elif elapsed_s >= HOLD_S:
+            self._grow(self._base, (self._base - self._limit) * RISE_S / self._base, now_s)
+        top = self._rate or TOP * self._base
+        if self._base <= self._limit < top:
+            self._grow(top, log(top / self._limit) / log(GROWTH), now_s)
+        if self._limit >= top and now_s - self._rose_s >= HOLD_S:
             self._lift(now_s)
+
+    def _grow(self, target: float, needed_s: float, now_s: float) -> None:
+        elapsed_s = now_s - self._rose_s
+        if elapsed_s >= needed_s:
+            self._rose_s += needed_s
+            self._set_limit(target, now_s)
+            return
+        is_beyond = self._limit >= self._base
+        risen = self._limit * GROWTH**elapsed_s if is_beyond else self._limit + elapsed_s * self._base / RISE_S
+        self._rose_s = now_s
+        self._set_limit(risen, now_s)
 
     def _lift(self, now_s: float) -> None:
         self._base = 0.0
@@ -166,6 +181,7 @@ class Pace:
         self._set_limit(self._rate, now_s)
 
     def _set_limit(self, limit_per_s: float, now_s: float) -> None:
+        # Tokens of the past are counted at the old limit.
         if self._limit:
             self._tokens += (now_s - self._at_s) * self._limit
         self._limit = limit_per_s

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gateway.domain.message import Flight, State, UnknownOutcome
+from gateway.domain.message import Flight, Message, State, UnknownOutcome
 from gateway.domain.pacing import Pace
 from gateway.domain.verdict import ErrorTable
 from gateway.services.catalogue import Catalogue
@@ -53,11 +53,13 @@ class Dispatch:
         noticed: Callable[[Notice], None],
         sent: Callable[[Flight, float], None],
         reroute: Reroute | None = None,
+        is_stopped: Callable[[Message], bool] | None = None,
     ) -> None:
         self._world = world
         self._writer = writer
         self._reader = reader
         self._sent = sent
+        self._is_stopped = is_stopped  # whether its subscriber has opted out since
         self._is_stopping = False
         self.lanes: dict[str, Lane] = {}
         self._removed: dict[str, Lane] = {}
@@ -256,8 +258,7 @@ class Dispatch:
             elif room <= 0 or (strict <= 0 and flight.queue in lane.claimed):
                 return
             lane.take()
-            if flight.message.expires_at <= now_us:
-                self._expire(lane, flight)
+            if self._is_over(lane, flight, now_us):
                 continue
             if lane.backoffs and lane.is_aside(flight):
                 lane.put_aside(flight)
@@ -303,9 +304,7 @@ class Dispatch:
                 lane.pace.take(1)
                 lane.unpaid -= 1
             flight = lane.claimed.take()
-            if flight.message.expires_at <= now_us:
-                self._expire(lane, flight)
-            else:
+            if not self._is_over(lane, flight, now_us):
                 self._send(lane, flight, now_s)
         if not lane.claimed.count:
             lane.unpaid = 0
@@ -318,10 +317,17 @@ class Dispatch:
             flight.sent_s = now_s
             self._sent(flight, now_s)
 
-    def _expire(self, lane: Lane, flight: Flight) -> None:
+    def _is_over(self, lane: Lane, flight: Flight, now_us: int) -> bool:
+        """Whether a segment may not leave any more; then it is ended."""
+        if flight.message.expires_at <= now_us:
+            self.end(flight, State.EXPIRED, "validity period over")
+        elif self._is_stopped is not None and self._is_stopped(flight.message):
+            self.end(flight, State.FAILED, "opted out")
+        else:
+            return False
         if lane.backoffs:
             lane.answered(flight)
-        self.end(flight, State.EXPIRED, "validity period over")
+        return True
 
     def window_opened(self, name: str) -> None:
         """A link has room again, or is bound again."""
@@ -380,7 +386,7 @@ class Dispatch:
                 kept.extend(parts)
         for flight in kept:
             lane.waiting.put(flight.queue, flight)
-        if not moved:
+        if kept and not moved:
             lane.offered_s = now_s
         if (lane.hungry or lane.is_unread) and not lane.is_loading:
             self._queues.load(lane)

@@ -81,12 +81,13 @@ class LaneState(NamedTuple):
 class Spill:
     """A queue that has rows beyond what is in memory: memory knows it up to `cursor`."""
 
-    __slots__ = ("cursor", "is_rewound", "marks")
+    __slots__ = ("cursor", "is_rewound", "marks", "pending")
 
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
         self.is_rewound = False  # some rows after the cursor may be in memory as well
         self.marks = 0  # counts rows written while a page is read
+        self.pending = 0  # rows on their way into the queue
 
 
 class Backoff:
@@ -202,17 +203,18 @@ class Lane:
             self.hungry[key] = None
         return flight
 
-    def spill(self, key: int, first_id: int) -> None:
+    def spill(self, key: int, first_id: int) -> Spill:
         """A row of this queue lies in the table only."""
         spill = self.spilled.get(key)
         if spill is None:
-            self.spilled[key] = Spill(first_id - 1)
+            spill = self.spilled[key] = Spill(first_id - 1)
         else:
             spill.marks += 1
             if first_id <= spill.cursor:
                 spill.cursor, spill.is_rewound = first_id - 1, True
         if self.queue_depth(key) < PAGE:
             self.hungry[key] = None
+        return spill
 
     def wanted(self, in_memory_max: int) -> list[Wanted]:
         """Which pages to read next, urgent queues first; a queue without room is forgotten until it moves again."""

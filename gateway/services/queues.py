@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -24,7 +25,9 @@ from gateway.world import World
 
 # How far ahead of its time a segment is read: two rounds of the sweep, so that it leaves when its time comes and not a round later.
 HORIZON_S = 2.0
-TRIED_MAX = 10_000
+_LAST_ID = (1 << 63) - 1
+
+Result = TypeVar("Result")
 
 
 class Queues:
@@ -42,8 +45,10 @@ class Queues:
         self.claiming: set[int] = set()  # segments whose claim is not on disk yet
         self.tried: dict[int, tuple[str, ...]] = {}  # by segment, links that it was moved away from
         self._withheld: set[int] = set()
+        self._stale: set[int] = set()  # changed while a page was read, which may show them as they were
+        self._reads = 0
         self._due_until = world.clock.now_us()
-        self._due_after = (self._due_until, 1 << 62)
+        self._due_after = (self._due_until, _LAST_ID)
         self._release: Bulk[int, None] = Bulk(_release_many, rank=2, is_kept=True)
 
     # -- into memory, or not ------------------------------------------------------------------------------------------------
@@ -85,12 +90,14 @@ class Queues:
         """The queues that an earlier run left, and what is due and in none of them."""
         until, after, name = self._due_until, (0, 0), lane.link.name
         lane.is_looking = True
+
+        def take(page: list[Waiting]) -> None:
+            self._take_due(page, is_whole=True)
+
         try:
             keys = await self._reader.read(queues.keys, name)
-            while len(page := await self._reader.read(queues.due, after, until, PAGE, name)) == PAGE:
-                self._take_due(page)
+            while len(page := await self._read(queues.due, after, until, PAGE, name, take=take)) == PAGE:
                 after = (page[-1].retry_at, page[-1].flight.segment_id)
-            self._take_due(page)
             for key in keys:
                 lane.spill(key, 1)
             lane.is_unread = False
@@ -101,15 +108,19 @@ class Queues:
     async def _read_pages(self, lane: Lane) -> None:
         wanted = lane.wanted(self._in_memory_max)
         marks = {each.queue: lane.spilled[each.queue].marks for each in wanted}
+
+        def take(found: list[list[Flight]]) -> None:
+            for each, page in zip(wanted, found, strict=True):
+                self._take_page(lane, each, page, marks[each.queue])
+
         try:
-            found = await self._reader.read(queues.pages, lane.link.name, wanted) if wanted else []
+            if wanted:
+                await self._read(queues.pages, lane.link.name, wanted, take=take)
         except StoreUnavailable:
             lane.hungry.update((each.queue, None) for each in wanted)
             raise
         finally:
             lane.is_loading = False
-        for each, page in zip(wanted, found, strict=True):
-            self._take_page(lane, each, page, marks[each.queue])
         if wanted:
             self._pump(lane)
 
@@ -123,8 +134,9 @@ class Queues:
         if is_as_asked and page:
             spill.cursor = page[-1].segment_id
         if is_as_asked and len(page) < asked.limit and spill.marks == marks:
-            del lane.spilled[key]
             lane.hungry.pop(key, None)
+            if not spill.pending:
+                del lane.spilled[key]
         elif lane.queue_depth(key) < PAGE:
             lane.hungry[key] = None
 
@@ -133,42 +145,79 @@ class Queues:
         if self.tried:
             for flight in flights:
                 flight.tried = self.tried.get(flight.segment_id, ())
-        return [flight for flight in flights if flight.message.id not in self._withheld] if self._withheld else flights
+        if not self._withheld and not self._stale:
+            return flights
+        return [flight for flight in flights if flight.message.id not in self._withheld and flight.message.id not in self._stale]
+
+    async def _read(self, fn: Callable[..., Result], *args: Any, take: Callable[[Result], None]) -> Result:
+        """Read, and take what was found while it is known what has changed meanwhile."""
+        self._reads += 1
+        try:
+            found = await self._reader.read(fn, *args)
+            take(found)
+        finally:
+            self._reads -= 1
+            if not self._reads:
+                self._stale.clear()
+        return found
 
     # -- what waits for its time -----------------------------------------------------------------------------------------------
 
     async def read_due(self) -> None:
         """Read what is due within the horizon; call it about once a second."""
         self._due_until = until = max(self._due_until, self._world.clock.now_us() + int(HORIZON_S * 1e6))
-        while len(page := await self._reader.read(queues.due, self._due_after, until, PAGE)) == PAGE:
-            self._due_after = (page[-1].retry_at, page[-1].flight.segment_id)
-            self._take_due(page)
-        self._due_after = (until, 1 << 62)
-        self._take_due(page)
+        page: list[Waiting] = []
 
-    def _take_due(self, page: list[Waiting]) -> None:
-        """Into memory where it has room, else into their queues in the table."""
-        times = {each.flight.segment_id: each.retry_at for each in page}
+        def take(found: list[Waiting]) -> None:
+            page[:] = found
+            taken = self._take_due(found)
+            if taken < len(found):
+                # Memory is full of others: the rest is read again, and goes into its queues when it is due.
+                self._due_until = found[taken].retry_at - 1
+            if taken:
+                self._due_after = (found[taken - 1].retry_at, found[taken - 1].flight.segment_id)
+
+        while self._due_until == until:
+            await self._read(queues.due, self._due_after, until, PAGE, take=take)
+            if len(page) < PAGE and self._due_until == until:
+                self._due_after = (until, _LAST_ID)
+                return
+
+    def _take_due(self, page: list[Waiting], *, is_whole: bool = False) -> int:
+        """Into memory where it has room, else into their queues in the table, but not before their time; how many were taken."""
+        now_us = self._world.clock.now_us()
         touched: dict[str, Lane] = {}
-        for flight in self._free([each.flight for each in page]):
+        taken = len(page)
+        free = {flight.segment_id for flight in self._free([each.flight for each in page])}
+        for place, (flight, retry_at) in enumerate(page):
             lane = self._lanes.get(flight.link)
             # A lane that was not read yet finds them itself.
-            if lane is None or (lane.is_unread and not lane.is_looking) or flight.segment_id in self.claiming:
+            is_known = lane is not None and (lane.is_looking or not lane.is_unread)
+            if lane is None or not is_known or flight.segment_id not in free or flight.segment_id in self.claiming:
                 continue
             touched[flight.link] = lane
-            has_room = lane.room_in_memory(flight.queue, self._in_memory_max) > 0
-            if has_room and len(lane.retries) < self._in_memory_max // 4:
-                lane.retry(self._monotonic_of(times[flight.segment_id]), flight)
-            else:
+            spill = lane.spilled.get(flight.queue)
+            is_in_turn = spill is None or flight.segment_id <= spill.cursor
+            has_room = lane.room_in_memory(flight.queue, self._in_memory_max) > 0 and len(lane.retries) < self._in_memory_max // 4
+            if (has_room and is_in_turn) or (is_whole and retry_at > now_us):
+                lane.retry(self._monotonic_of(retry_at), flight)
+            elif retry_at <= now_us:
+                lane.spill(flight.queue, flight.segment_id).pending += 1
                 self._writer.put(self._release, flight.segment_id, self._released(lane, flight))
+            else:
+                taken = place
+                break
         for lane in touched.values():
             self._pump(lane)
+        return taken
 
     def _released(self, lane: Lane, flight: Flight) -> Callable[[None, BaseException | None], None]:
         def done(_result: None, _error: BaseException | None) -> None:
-            if not lane.is_unread or lane.is_looking:
-                lane.spill(flight.queue, flight.segment_id)
-                self._pump(lane)
+            now = self._lanes.get(flight.link, lane)  # it may have been removed and come again
+            spill = now.spill(flight.queue, flight.segment_id)
+            if now is lane:
+                spill.pending -= 1
+            self._pump(now)
 
         return done
 
@@ -196,6 +245,8 @@ class Queues:
     def restored(self, message_id: int, flights: list[Flight] | None, due_at: int | None = None) -> None:
         """End of withholding: flights to queue again, not before `due_at`; None when nothing of the message is left to send."""
         self._withheld.discard(message_id)
+        if self._reads:
+            self._stale.add(message_id)
         lane = self._lanes.get(flights[0].link) if flights else None
         if lane is None or not flights:
             return

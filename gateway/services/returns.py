@@ -124,6 +124,7 @@ class Returns:
         now_s = self._world.clock.monotonic()
         if lane.paused_until <= now_s:
             lane.pause(lane.pace.throttled(now_s, lane.measured_per_s(now_s)), now_s)
+            lane.unpaid = lane.claimed.count + lane.reserved  # they were claimed at another pace
 
     def _count(self, flight: Flight) -> int:
         """Refusals that count against the attempts: being too fast or a full queue is nobody's fault."""

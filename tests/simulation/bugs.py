@@ -18,6 +18,7 @@ from gateway.links.smpp_carrier import CarrierSide
 from gateway.services import outcome
 from gateway.services.outcome import Outcome, Report
 from gateway.services.reception import Reception
+from gateway.services.returns import Returns
 from gateway.store import slots
 from gateway.store.schema import slot
 
@@ -155,6 +156,17 @@ def receipt_matched_by_addresses() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def refused_goes_last() -> Iterator[None]:
+    """What is refused for speed goes again by itself a little later, and what was behind it goes on."""
+
+    def in_its_place(self: Returns, _lane: Any, flight: Flight, status: int) -> None:
+        self.again(flight, status, 3.0)
+
+    with patch.object(Returns, "_in_its_place", in_its_place):
+        yield
+
+
 ALL: dict[str, Bug] = {
     bug.__name__: bug
     for bug in (
@@ -166,5 +178,6 @@ ALL: dict[str, Bug] = {
         resend_in_hold,
         receipt_acknowledged_before_commit,
         receipt_matched_by_addresses,
+        refused_goes_last,
     )
 }

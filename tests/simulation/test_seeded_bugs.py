@@ -22,6 +22,7 @@ SEEN_BY = {
     "resend_in_hold": {"on_wire"},
     "receipt_acknowledged_before_commit": {"ends"},
     "receipt_matched_by_addresses": {"ends"},
+    "refused_goes_last": {"in_order"},
 }
 
 

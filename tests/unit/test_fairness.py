@@ -34,7 +34,7 @@ def test_an_urgent_message_has_a_queue_of_its_own_that_goes_first() -> None:
 def test_queues_take_turns() -> None:
     waiting = queues((BULK, 1), (BULK, 2), (BULK, 3), (ACME, 4), (ACME, 5), (OTHER, 6))
 
-    assert [key for key, _ in drained(waiting)] == [BULK, ACME, OTHER, BULK, ACME, BULK]
+    assert [key for key, _ in drained(waiting)] == [OTHER, ACME, BULK, ACME, BULK, BULK]
 
 
 def test_what_comes_back_goes_to_its_old_place() -> None:
