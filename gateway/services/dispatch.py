@@ -103,12 +103,7 @@ class Dispatch:
         """Take a link's lane away; what waits for it stays in the store, and answers may still come."""
         self.hold(name)
         lane = self._removed[name] = self.lanes.pop(name)
-        lane.is_unread = True
-        lane.waiting.clear()
-        lane.retries.clear()
-        if lane.timer is not None:
-            lane.timer.cancel()
-            lane.timer = None
+        lane.forget()
 
     def hold(self, name: str) -> None:
         """Claim nothing more for a link, and give back what is claimed and has not left."""

@@ -248,6 +248,15 @@ class Lane:
             flight = heapq.heappop(self.retries)[2]
             self.waiting.put(flight.queue, flight)
 
+    def forget(self) -> None:
+        """Keep nothing in memory: all of it is in the store."""
+        self.is_unread = True
+        self.waiting.clear()
+        self.retries.clear()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
     def hurry(self, destination: str, now_s: float) -> bool:
         """Let what waits to be tried again for a destination be due now; whether there is any."""
         backoff = self.backoffs.get(destination)
