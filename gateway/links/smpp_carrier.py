@@ -12,8 +12,9 @@ from gateway.domain.ids import id_floor
 from gateway.domain.message import Flight
 from gateway.links.smpp_client import Bind
 from gateway.links.smpp_transport import SmppTransport
+from gateway.services.correlation import Report
 from gateway.services.dispatch import Dispatch
-from gateway.services.outcome import Noted, Report
+from gateway.services.outcome import Noted
 from gateway.services.receive import REPEAT_US, Incoming, Received, Receiving
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt

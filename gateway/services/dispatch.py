@@ -19,8 +19,9 @@ from gateway.domain.pacing import Pace
 from gateway.domain.verdict import Verdict
 from gateway.services import outcome
 from gateway.services.catalogue import Catalogue
+from gateway.services.correlation import Report
 from gateway.services.lane import THROTTLE_PAUSE_S, THROTTLE_PAUSE_S_MAX, Lane, LinkPort
-from gateway.services.outcome import Ended, Noted, Notice, Outcome, Report, Retry, Submitted
+from gateway.services.outcome import Ended, Noted, Notice, Outcome, Retry, Submitted
 from gateway.services.ports import Reader
 from gateway.services.submit import Accepting, Draft
 from gateway.store import messages

@@ -7,7 +7,6 @@ loop, which orders settlements and names the outbox row.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,17 +17,13 @@ from billing.event import ChargeState, FeeClass, Settlement
 from billing.schema import charge
 from gateway.domain.message import FINAL, Flight, Front, Message, State, fold
 from gateway.domain.verdict import STAT_OF_STATE, of_message_state
-from gateway.sms.content import text_of
+from gateway.services.correlation import Correlation, Report
 from gateway.store import messages, outbox, receipts
 from gateway.store.messages import Ending
 
 # Asked for by the sender, SMPP 3.4 section 5.2.17: 1 success and failure, 2 failure only.
 RECEIPT_ALWAYS, RECEIPT_ON_FAILURE = 1, 2
 CONNECTOR = "embedded"
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
-_ID_WIDTHS = (1, 8, 9, 10, 16, 19, 20)
-UDHI = 0x40
-EXCERPT_CHARACTERS = 20
 
 
 class Submitted(NamedTuple):
@@ -58,22 +53,6 @@ class Ended(NamedTuple):
     seq: int
 
 
-class Report(NamedTuple):
-    """A receipt from the carrier; `flight` where the loop still had it in hand."""
-
-    link: str
-    smsc_id: str
-    message_state: int
-    stat: str
-    error: str | None
-    source: str  # the handset
-    destination: str  # our sender address
-    at: int
-    seq: int
-    flight: Flight | None
-    excerpt: str = ""  # the beginning of the message's text, where the receipt quotes it
-
-
 class Notice(NamedTuple):
     """A whole message came to its end; `entry` is the outbox row that tells its sender, if he asked."""
 
@@ -96,7 +75,7 @@ class Outcome:
 
     def __init__(self) -> None:
         self._parked: dict[tuple[str, str], int] = {}
-        self._exact: set[str] = set()  # links whose receipts have repeated an id as it was: there no other form is tried
+        self._correlation = Correlation()
 
     def submit_many(self, conn: Connection, items: Sequence[Submitted]) -> list[Notice | None]:
         """Record SMSC ids; a receipt that came before its response finds its message here."""
@@ -123,7 +102,7 @@ class Outcome:
 
     def report_many(self, conn: Connection, reports: Sequence[Report]) -> list[Noted]:
         """Match receipts to live segments and end those; park what matches nothing."""
-        flights = self._resolve(conn, reports)
+        flights = self._correlation.segments_of(conn, reports)
         noted: list[Noted | None] = [None] * len(reports)
         endings: list[tuple[int, Ended]] = []
         for place, (report, flight) in enumerate(zip(reports, flights, strict=True)):
@@ -314,44 +293,3 @@ def _entry_for(message: Message, state: State, entry_id: int) -> outbox.Entry | 
     if asked == RECEIPT_ALWAYS or (asked == RECEIPT_ON_FAILURE and state is not State.DELIVERED):
         return outbox.Entry(entry_id, outbox.partner_target(message.partner_id), outbox.KIND_RECEIPT, message.id, int(state))
     return None
-
-
-def _in_other_form(conn: Connection, report: Report) -> Flight | None:
-    """The one live segment to this handset whose id the receipt may mean."""
-    handset = report.source.lstrip("+")
-    found = messages.find_by_smsc_ids(conn, [(report.link, form) for form in _other_forms(report.smsc_id)])
-    meant = [flight for flight in found.values() if flight.message.destination == handset]
-    return meant[0] if len(meant) == 1 else None
-
-
-def _other_forms(smsc_id: str) -> list[str]:
-    """COMPAT: SMSCs name a message in hexadecimal in submit_sm_resp and in decimal in its receipt, or the reverse, pad, or change case."""
-    forms = {smsc_id.upper(), smsc_id.lower()}
-    numbers = [int(smsc_id, 16)] if _HEXADECIMAL.fullmatch(smsc_id) else []
-    if numbers and smsc_id.isdigit():
-        numbers.append(int(smsc_id))
-    for number in numbers:
-        for written in (str(number), f"{number:X}", f"{number:x}"):
-            forms.update(written.zfill(width) for width in _ID_WIDTHS)
-    return sorted(forms - {smsc_id})
-
-
-def _unknown_one(conn: Connection, report: Report) -> Flight | None:
-    """The one segment of unknown outcome between these addresses whose text the receipt quotes, if there is no other.
-
-    The addresses alone prove nothing: the receipt may be another message's, sent again or ended long ago.
-    """
-    if not report.excerpt:
-        return None
-    found = messages.find_unanswered(conn, report.link, report.destination, report.source)
-    candidates = [(flight, state) for flight, state in found if _quotes(report.excerpt, flight)]
-    if len(candidates) != 1 or candidates[0][1] != State.UNKNOWN:
-        return None
-    return candidates[0][0]
-
-
-def _quotes(excerpt: str, flight: Flight) -> bool:
-    """Whether a receipt's text is the first 20 characters of this segment's (SMPP 3.4 appendix B)."""
-    message = flight.message
-    text = None if message.esm_class & UDHI else text_of(message.data_coding, flight.body)
-    return text is not None and text[:EXCERPT_CHARACTERS].strip() == excerpt

@@ -16,7 +16,8 @@ from gateway import wiring
 from gateway.domain.message import Flight, UnknownOutcome
 from gateway.links.smpp_carrier import CarrierSide
 from gateway.services import outcome
-from gateway.services.outcome import Outcome, Report
+from gateway.services.correlation import Report
+from gateway.services.outcome import Outcome
 from gateway.services.reception import Reception
 from gateway.store import slots
 from gateway.store.schema import slot
