@@ -27,10 +27,11 @@ from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
-from gateway.services.outcome import CONNECTOR, Notice
+from gateway.services.outcome import Notice
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
 from gateway.services.sweep import Sweep
+from gateway.services.telling import CONNECTOR
 from gateway.settings import Settings
 from gateway.store import outbox, partners
 from gateway.store.engine import migrate, open_reading, open_writing

@@ -57,6 +57,7 @@ class Dispatch:
         limits: Limits,
         noticed: Callable[[Notice], None],
         sent: Callable[[Flight, float], None],
+        rows: Outcome | None = None,
     ) -> None:
         self._world = world
         self._writer = writer
@@ -67,15 +68,15 @@ class Dispatch:
         self._sent = sent
         self.lanes: dict[str, Lane] = {}
         self._flying: dict[tuple[str, str], Flight] = {}
-        self._ended: dict[tuple[str, str], None] = {}
+        self._ended: dict[tuple[str, str], int] = {}  # the segment that a receipt ended
         self._resends: dict[int, int] = {}
-        rows = Outcome()
+        rows = rows or Outcome()
         self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account).accept_many, rank=0)
         self._claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
         self._submit: Bulk[Submitted, Notice | None] = Bulk(rows.submit_many, rank=2, is_kept=True)
         self._retry: Bulk[Retry, None] = Bulk(outcome.retry_many, rank=2, is_kept=True)
         self._note: Bulk[Retry, None] = Bulk(outcome.note_many, rank=2, is_kept=True)
-        self._hold: Bulk[tuple[Flight, int], None] = Bulk(outcome.hold_unknown_many, rank=2, is_kept=True)
+        self._hold: Bulk[tuple[Flight, int], None] = Bulk(rows.hold_unknown_many, rank=2, is_kept=True)
         self._end: Bulk[Ended, Notice | None] = Bulk(outcome.end_many, rank=3, is_kept=True)
         self._report: Bulk[Report, Noted] = Bulk(rows.report_many, rank=4)
 
@@ -317,15 +318,15 @@ class Dispatch:
     def reported(self, report: Report, done: Callable[[Noted | None, BaseException | None], None]) -> None:
         """A receipt came; `done` when it may be acknowledged."""
         key = (report.link, report.smsc_id)
-        if key in self._ended:
-            done(Noted("repeat", None), None)
-            return
+        if ended := self._ended.get(key):
+            # Again, or against it: the store knows how it ended.
+            report = report._replace(flight=None, ended_segment=ended)
 
         def noted(result: Noted | None, error: BaseException | None) -> None:
             if result is not None:
                 if result.effect == "ended":
                     self._flying.pop(key, None)
-                    _remember(self._ended, key, None, self._limits.correlated_max)
+                    _remember(self._ended, key, result.segment_id, self._limits.correlated_max)
                 if result.notice is not None:
                     self._noticed(result.notice)
             done(result, error)
