@@ -53,6 +53,10 @@ class Link(Section):
     destination_ton: Ton = Field(1, description="Type of number of handsets")
     destination_npi: Npi = Field(1, description="Numbering plan of handsets")
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+    dialect: Name = Field("standard", description="How its receipts are written: a dialect that bellhop knows, or one of dialects")
+    receipt_group: str = Field(
+        "", max_length=32, description="Links with the same word here are one carrier: a receipt on one may mean a message of another"
+    )
 
     @field_validator("password")
     @classmethod

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.message import Flight
+from gateway.links.smpp_receipts import PASSED_ON, RECEIPT_REQUESTED
 from gateway.links.smpp_transport import SmppTransport
 from gateway.smpp import events as e
 from gateway.smpp import pdu as p
@@ -31,7 +32,6 @@ _BINDS: dict[str, type[p.BindTransceiver | p.BindTransmitter | p.BindReceiver]] 
     "transmitter": p.BindTransmitter,
     "receiver": p.BindReceiver,
 }
-RECEIPT_REQUESTED = 1
 # Whoever says unbind has read all our answers, so nothing of that session will be delivered again.
 _ORDERLY = frozenset({e.CloseReason.UNBOUND, e.CloseReason.PEER_UNBOUND})
 
@@ -279,7 +279,7 @@ class SmppLink:
             message.priority,
             "",
             "",
-            RECEIPT_REQUESTED,
+            RECEIPT_REQUESTED | message.registered_delivery & PASSED_ON,
             0,
             message.data_coding,
             0,

@@ -97,11 +97,14 @@ class Correlation:
         self.load(conn)
         flights: list[Flight | None] = [None] * len(reports)
         asked: dict[int, str] = {}
+        unread: set[int] = set()
         for place, report in enumerate(reports):
             learnt = self._learnt.get(report.link)
-            if learnt is None or report.ended_segment:
+            if learnt is None:
+                unread.add(place)
+            elif report.ended_segment:
                 continue
-            if learnt.form is None and report.flight is not None:
+            elif learnt.form is None and report.flight is not None:
                 flights[place] = report.flight
                 learnt.confirmed += 1
                 learnt.misses = 0
@@ -110,8 +113,14 @@ class Correlation:
         if asked:
             self._look_up(conn, reports, asked, flights)
         for place, report in enumerate(reports):
-            if flights[place] is None and not report.ended_segment:
-                flights[place] = self._search(conn, report, is_again=is_again)
+            if flights[place] is not None or report.ended_segment:
+                continue
+            learnt = self._learnt.get(report.link)
+            if learnt is not None and place in unread:
+                # An earlier one of this batch has taught the form.
+                flights[place] = report.flight if learnt.form is None else None
+                self._look_up(conn, reports, {place: learnt.read(report)}, flights)
+            flights[place] = flights[place] or self._search(conn, report, is_again=is_again)
         self._save(conn)
         return flights
 

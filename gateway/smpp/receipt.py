@@ -25,6 +25,7 @@ _TEXT_CHARACTERS_MAX = 20  # appendix B: the first 20 characters of the message
 _TYPE_MASK = int(EsmClass.TYPE_MASK)
 _RECEIPT_TYPES = frozenset({int(EsmClass.DELIVERY_RECEIPT), int(EsmClass.INTERMEDIATE_NOTIFICATION)})
 _UCS2 = int(DataCoding.UCS2)
+_GSM_NETWORK = 3  # section 5.3.2.31
 _FIELDS: Final[dict[str, str]] = {
     "submitdate": "submit_date",
     "donedate": "done_date",
@@ -175,8 +176,9 @@ def _text(pdu: DeliverSm | DataSm) -> str:
 
 
 def _error(pdu: DeliverSm | DataSm, receipt: Receipt | None) -> str:
-    """network_error_code's number (without its network type) or the text's err."""
+    """network_error_code's number, with the network's type before it where that is not GSM, or the text's err."""
     code = pdu.tlvs.get(Tag.NETWORK_ERROR_CODE, b"")
     if len(code) == 3:
-        return f"{int.from_bytes(code[1:], 'big'):03d}"
+        number = f"{int.from_bytes(code[1:], 'big'):03d}"
+        return number if code[0] in (0, _GSM_NETWORK) else f"{code[0]}:{number}"
     return receipt.err if receipt else ""
