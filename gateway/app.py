@@ -146,7 +146,7 @@ class Gateway:
             delivered=self.tally.delivered,
         )
         for each in settings.links:
-            link = SmppLink(wiring.link_config(each), world, carrier)
+            link = SmppLink(wiring.link_config(each, settings.dialects), world, carrier)
             self.links.append(link)
             self.dispatch.add_link(link, Pace(each.rate_per_s, world.clock.monotonic()))
         self.sweep = Sweep(

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
+from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
 from gateway.settings_smpp import Link, SmppServer
 
@@ -154,6 +155,7 @@ class Settings(Section):
     web: Web = Field(default=Web(), description=Web.__doc__)
     smpp_server: SmppServer = Field(default=SmppServer(), description=SmppServer.__doc__)
     links: tuple[Link, ...] = Field(default=(), description=Link.__doc__)
+    dialects: tuple[ReceiptDialect, ...] = Field(default=(), description=ReceiptDialect.__doc__)
     services: tuple[Service, ...] = Field(default=(), description=Service.__doc__)
     short_codes: tuple[ShortCode, ...] = Field(default=(), description=ShortCode.__doc__)
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)

@@ -84,6 +84,8 @@ def _kind(field: FieldInfo) -> str:
     if choices := _choices(field):
         return " ".join(f'`"{choice}"`' for choice in choices)
     names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
+    if get_origin(field.annotation) is dict:
+        return "table of texts"
     return names[field.annotation] + _limits_in_brackets(field)
 
 
@@ -105,12 +107,14 @@ def _limits_in_brackets(field: FieldInfo) -> str:
 
 
 def toml_value(value: object) -> str:
-    """A scalar as TOML writes it."""
+    """A scalar, or a table of them, as TOML writes it."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # otherwise TOML takes JSON's escapes
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {toml_value(each)}" for key, each in value.items()) + " }" if value else "{}"
     assert isinstance(value, int | float), f"no TOML form for {type(value).__name__}"
     return repr(value)

@@ -9,6 +9,7 @@ from gateway.links.smpp_client import LinkConfig
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.settings import Settings, Web
+from gateway.settings_receipts import ReceiptDialect, dialect_of
 from gateway.settings_smpp import Link
 from gateway.smpp.session import Limits
 from gateway.web import limits as web_limit
@@ -49,7 +50,7 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
     return Catalogue(services, codes, default_service, default_code, revenue_account, tuple(code.plan for code in codes.values()))
 
 
-def link_config(link: Link) -> LinkConfig:
+def link_config(link: Link, dialects: tuple[ReceiptDialect, ...] = ()) -> LinkConfig:
     """One link's settings as the link takes them."""
     limits = Limits(window_max=link.window, response_timeout_s=link.response_timeout_s, enquire_link_s=link.enquire_link_s)
     return LinkConfig(
@@ -70,6 +71,7 @@ def link_config(link: Link) -> LinkConfig:
         link.source_npi,
         link.destination_ton,
         link.destination_npi,
+        dialect=dialect_of(link, dialects),
     )
 
 

@@ -107,6 +107,7 @@ class CarrierSide:
             self._world.next_id(),
             self._dispatch.flying(bind.link.name, told.smsc_id),
             text.text if text is not None else "",
+            text.id if text is not None and text.id != told.smsc_id else "",
         )
 
         def done(noted: Noted | None, error: BaseException | None) -> None:

@@ -20,6 +20,7 @@ from gateway.smpp import events as e
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt
 from gateway.smpp.consts import Status
+from gateway.smpp.dialects import Dialect
 from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
 from gateway.smpp.session import Limits, Role, Session
 from gateway.world import World
@@ -57,6 +58,7 @@ class LinkConfig(NamedTuple):
     destination_ton: int = 1
     destination_npi: int = 1
     ssl: ssl.SSLContext | None = None
+    dialect: Dialect | None = None  # None: receipts as appendix B has them
 
 
 class Carrier(Protocol):
@@ -190,7 +192,9 @@ class Bind:
 
     def _take_request(self, wire: SmppTransport, request: p.Pdu) -> None:
         if isinstance(request, p.DeliverSm | p.DataSm):
-            self.link.carrier.received(self, wire, request, receipt.read(request))
+            dialect = self.link.config.dialect
+            report = receipt.read(request) if dialect is None else receipt.read_in(dialect, request)
+            self.link.carrier.received(self, wire, request, report)
         else:
             wire.respond(request, p.refusal(request.command_id, request.sequence_number, Status.ESME_RINVCMDID))
 
