@@ -168,6 +168,7 @@ class Settings(Section):
 # What `bellhop init` writes where it differs from the defaults: it runs as it is beside `bellhop sim smsc`.
 SAMPLE = Settings(
     links=(Link(name="sim", port=2776, system_id="bellhop", password=SecretStr("secret8"), window=100),),
+    dialects=(ReceiptDialect(name="example", states={"OK": "DELIVRD", "UNDELIV 027": "ENROUTE"}, errors={"0x1F": "031"}),),
     services=(
         Service(name="chat", price=10, unknown_outcome="resend"),
         Service(name="premium", price=100, unknown_outcome="hold"),
