@@ -23,6 +23,7 @@ UDHI = 0x40
 EXCERPT_CHARACTERS = 20
 # So many receipts in a row that mean nothing make a learnt form doubtful: few where little agreed with it, more where much did.
 MISSES_MIN, MISSES_MAX = 8, 100
+NATIONAL_DIGITS_MIN, CERTAIN_CHARACTERS_MIN = 7, 8
 _OF_TEXT = "text: "
 
 
@@ -77,6 +78,7 @@ class Correlation:
         self._groups = dict(groups or {})
         self._learnt: dict[str, Learnt] = {}
         self._is_loaded = False
+        self._given: dict[tuple[str, str], str] = {}  # (link, receipt's id): the response's, of matches that taught no form
         self.changes = 0  # of what was learnt: receipts parked before one may mean something after it
 
     def links_of(self, link: str) -> Sequence[str]:
@@ -95,6 +97,7 @@ class Correlation:
     def segments_of(self, conn: Connection, reports: Sequence[Report], *, is_again: bool = False) -> list[Flight | None]:
         """The live segment of each receipt, None where there is none or more than one; a receipt that comes again is no new evidence."""
         self.load(conn)
+        self._given.clear()
         flights: list[Flight | None] = [None] * len(reports)
         asked: dict[int, str] = {}
         unread: set[int] = set()
@@ -127,7 +130,9 @@ class Correlation:
     def id_of(self, report: Report) -> str:
         """The id as the response gave it, as far as its form is known."""
         learnt = self._learnt.get(report.link)
-        return report.smsc_id if learnt is None or learnt.form is None else learnt.read(report) or report.smsc_id
+        if learnt is None:
+            return self._given.get((report.link, report.smsc_id), report.smsc_id)
+        return report.smsc_id if learnt.form is None else learnt.read(report) or report.smsc_id
 
     def meanings(self, report: Report) -> list[str]:
         """The ids of responses that a receipt may mean: one where its link's form is known."""
@@ -178,12 +183,15 @@ class Correlation:
                 del self._learnt[report.link]
                 link_forms.forget(conn, report.link)
                 learnt = None
-        found = self._in_any_form(conn, report) if learnt is None else None
+        found = self._in_any_form(conn, report, learnt)
         return found or self._unknown_one(conn, report)
 
-    def _in_any_form(self, conn: Connection, report: Report) -> Flight | None:
-        """The one live segment to this handset whose id the receipt may mean; its form is learnt."""
-        meant = _all_meanings(report)
+    def _in_any_form(self, conn: Connection, report: Report, learnt: Learnt | None = None) -> Flight | None:
+        """The one live segment to this handset whose id the receipt may mean; its form is learnt.
+
+        Where a form is known, those of its kin only: an id as wide as the padding looks like one that is not padded.
+        """
+        meant = [each for each in _all_meanings(report) if learnt is None or _are_kin(each[0], learnt.name)]
         links = self.links_of(report.link)
         found = messages.find_by_smsc_ids(conn, [(link, each) for _, each in meant for link in links])
         if report.flight is not None:
@@ -191,11 +199,12 @@ class Correlation:
         handset = handset_of(report)
         flight = _only(flight for flight in found.values() if flight.message.destination == handset)
         if flight is None:
-            # COMPAT: a receipt whose addresses are not swapped, or written otherwise; then only the very id will do.
             is_strange = not any(each.message.destination == handset for each in found.values())
-            flight = _only(each for (_, given), each in found.items() if given == report.smsc_id) if is_strange else None
+            exact = _only(each for (_, given), each in found.items() if given == report.smsc_id) if is_strange else None
+            flight = exact if exact is not None and _may_be_of(report, exact) else None
         if flight is not None:
             given = {given for (_, given), each in found.items() if each.segment_id == flight.segment_id}
+            self._given[report.link, report.smsc_id] = next(iter(given))
             self._learn(report, next((name, each) for name, each in meant if each in given))
         return flight
 
@@ -251,10 +260,26 @@ def _all_meanings(report: Report) -> list[tuple[str, str]]:
     return meant
 
 
+def _are_kin(one: str, other: str) -> bool:
+    is_same_place = one.startswith(_OF_TEXT) == other.startswith(_OF_TEXT)
+    return is_same_place and id_forms.are_kin(one.removeprefix(_OF_TEXT), other.removeprefix(_OF_TEXT))
+
+
 def _only(flights: Iterable[Flight]) -> Flight | None:
     """The one segment among these, None where there are none or two."""
     by_id = {flight.segment_id: flight for flight in flights}
     return next(iter(by_id.values())) if len(by_id) == 1 else None
+
+
+def _may_be_of(report: Report, flight: Flight) -> bool:
+    """Whether a receipt for another handset may be of a segment whose very id it has.
+
+    COMPAT: some SMSCs do not swap the addresses, and some write the handset otherwise or not at all. An id that is long is no chance.
+    """
+    handset, message = handset_of(report), flight.message
+    is_swapped = handset == message.source or not handset
+    is_national = len(handset) >= NATIONAL_DIGITS_MIN and message.destination.endswith(handset.lstrip("0"))
+    return is_swapped or is_national or len(report.smsc_id) >= CERTAIN_CHARACTERS_MIN
 
 
 def _quotes(excerpt: str, flight: Flight) -> bool:

@@ -148,10 +148,17 @@ def forms_between(written: str, given: str) -> list[str]:
     return [name for name, form in FORMS.items() if form(written) == given]
 
 
-# Ids that read the same as a decimal and as a hexadecimal number teach nothing about the base.
-_BASES = tuple(name for name in FORMS if name.startswith(("decimal of HEX", "decimal of hex", "hex of decimal")))
+def _base_of(name: str) -> str:
+    """To which base a form changes an id, if it does."""
+    return next((base for base in ("decimal of", "hex of decimal") if name.startswith(base)), "")
+
+
+def are_kin(one: str, other: str) -> bool:
+    """Whether two forms differ in how they write the same number only: width, case, prefix, dashes."""
+    is_cut = one.startswith("longer") or other.startswith("longer")
+    return one == other or (not is_cut and _base_of(one) == _base_of(other))
 
 
 def is_telling(written: str, given: str) -> bool:
-    """Whether a pair of ids tells as-is from a change of base."""
-    return not (written == given and any(FORMS[name](written) == given for name in _BASES))
+    """Whether a pair of ids tells a change of base from none: 7 reads the same as a decimal and as a hexadecimal number."""
+    return len({_base_of(name) for name in forms_between(written, given)}) == 1

@@ -13,21 +13,23 @@ from gateway.domain.verdict import of_message_state
 from simulators.id_habits import HABITS
 from tests.support.receipts import HANDSET, PRICE, Desk, opened_desk
 
-HANDSETS = (HANDSET, "8613900005678")
 FINALS = (2, 2, 3, 4, 5, 8)
 
 
 @st.composite
 def traffic(draw: st.DrawFn) -> tuple[str, list[tuple[int, str]], list[tuple[str, int]]]:
-    """(habit, (number, handset) of each message, (event, place of its message) in any order)."""
+    """(habit, (number, handset) of each message, (event, place of its message) in any order).
+
+    Small numbers read alike in two forms, so those handsets differ: two such ids to one handset nobody can tell apart.
+    """
     numbers = draw(st.lists(st.integers(0, 1 << 40) | st.integers(0, 40), min_size=1, max_size=6, unique=True))
-    messages = [(number, draw(st.sampled_from(HANDSETS))) for number in numbers]
+    messages = [(number, f"86139{place:08d}" if number < 1 << 20 else HANDSET) for place, number in enumerate(numbers)]
     events = [(kind, place) for place in range(len(messages)) for kind in ("response", "receipt")]
     again = draw(st.lists(st.tuples(st.just("receipt"), st.integers(0, len(messages) - 1)), max_size=3))
     return draw(st.sampled_from(sorted(HABITS))), messages, draw(st.permutations([*events, *again, ("restart", 0)]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(traffic())
 def test_a_receipt_is_matched_to_its_message_or_parked(case):
     habit, messages, events = case
