@@ -9,7 +9,7 @@ COMPILE := $(BIN)/python -m piptools compile -q --generate-hashes --no-header --
 	--no-emit-trusted-host --strip-extras --allow-unsafe
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench lock clean
+.PHONY: help install demo test check bench fuzz lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -31,6 +31,9 @@ check: .venv/.installed ## Run the linters, the type checker, the import contrac
 
 bench: .venv/.installed ## Measure throughput and latency on this machine
 	@for front in smpp http http-batch; do $(BIN)/bellhop bench --front $$front --messages 30000 $(ARGS) && echo || exit 1; done
+
+fuzz: .venv/.installed ## Run a million mutated PDUs through every reader of octets
+	@$(BIN)/python tests/fuzz/fuzz_smpp.py -runs=1000000 -max_len=1024
 
 lock: .venv/.installed ## Write the lock files anew from requirements*.in
 	@$(PIP) install pip-tools

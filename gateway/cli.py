@@ -60,6 +60,7 @@ COMMANDS = (
 # What the overview says of commands that come from elsewhere; it must not load them to ask.
 PLUGIN_SUMMARIES = {
     "bench": "Measure throughput and latency on this machine.",
+    "conform": "Grade another SMSC or ESME against the conformance cases.",
     "demo": "Play everything here: gateway, carrier, phones, messenger.",
     "sim": "Run a simulator: SMSC with phones, or the whole world.",
 }
