@@ -130,7 +130,9 @@ def _end_of(evidence: Evidence, kept: Kept, row: Any, wire: _Wire) -> Iterator[s
     told = [evidence.receipts[each] for each in own if each in evidence.receipts]
     if state == DELIVERED and not any(each.is_delivered for each in told):
         yield f"{what} is delivered, and no receipt of it says so"
-    if smsc_id and smsc_id not in own:
+    # Without a response the receipt's way of writing the id is the only one there is.
+    known = own if row["submitted_at"] is not None else own | {each.written for each in told}
+    if smsc_id and smsc_id not in known:
         yield f"{what} has the SMSC's id of another message"
     receipt = evidence.receipts.get(smsc_id or "")
     # A drop service gives up when no answer comes in time, a resend when its validity ends in the queue; an answer that comes later

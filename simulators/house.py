@@ -250,7 +250,7 @@ class RecordingSmsc(Smsc):
             is_delivered = taken.rule.stat == "DELIVRD"
             now_s = self.world.clock.monotonic()
             self._responded[taken.receipt_id] = taken.id
-            self.evidence.receipts[taken.id] = ReceiptSent(taken.id, is_delivered, now_s)
+            self.evidence.receipts[taken.id] = ReceiptSent(taken.id, is_delivered, now_s, written=taken.receipt_id)
         super()._finish(taken, origin, copies)
         assert taken.state is not MessageState.ENROUTE
 
