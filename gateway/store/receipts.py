@@ -102,7 +102,7 @@ def forget(conn: Connection, closed_before: int, waiting_before: int, limit: int
         parked_receipt.c.done_at.is_(None) & (parked_receipt.c.received_at < waiting_before)
     )
     old = select(parked_receipt.c.id).where(is_old).order_by(parked_receipt.c.id).limit(limit)
-    return conn.execute(delete(parked_receipt).where(parked_receipt.c.id.in_(old.scalar_subquery()))).rowcount
+    return conn.execute(delete(parked_receipt).where(parked_receipt.c.id.in_(old))).rowcount
 
 
 def of_message(conn: Connection, message_id: int, parts: int) -> list[Parked]:
