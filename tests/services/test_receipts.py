@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.message import State
 from gateway.services.correlation import MISSES_MIN
-from gateway.store import options, outbox
+from gateway.store import options, outbox, receipts
 from gateway.store.options import Option
 from gateway.store.receipts import ADOPTED, CONTRADICTS, LATE, REPLAYED
 from tests.support.receipts import HANDSET, PRICE, SENDER, Desk, opened_desk
@@ -281,3 +281,18 @@ def test_a_receipt_brings_the_carriers_state_the_parts_and_the_senders_reference
     assert (notice.message_state, notice.delivered, notice.user_reference) == facts
     assert (loaded.message_state, loaded.delivered, loaded.user_reference) == facts
     assert loaded.done_at == notice.done_at
+
+
+# Keeping
+
+
+def test_old_receipts_are_forgotten_closed_ones_sooner(desk):
+    for smsc_id in ("one", "two", "three"):
+        desk.report(smsc_id)
+    first, second, third = desk.waiting()
+    receipts.close(desk.conn, first.id, receipts.DISMISSED, first.received_at)
+
+    removed = receipts.forget(desk.conn, first.received_at + 1, second.received_at + 1, 10)
+
+    assert removed == 2
+    assert desk.waiting() == [third]
