@@ -25,12 +25,15 @@ from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
 from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
+from gateway.services.correlation import groups_of
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
-from gateway.services.outcome import CONNECTOR, Notice
+from gateway.services.outcome import Notice, Outcome
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
+from gateway.services.replay import Replay
 from gateway.services.sweep import Sweep
+from gateway.services.telling import CONNECTOR
 from gateway.settings import Settings
 from gateway.store import outbox, partners
 from gateway.store.engine import migrate, open_reading, open_writing
@@ -38,7 +41,7 @@ from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, control_links, status
+from gateway.web import chat, control, control_links, control_receipts, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
@@ -106,6 +109,7 @@ class Gateway:
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
+        self._spawn(self.replay.run(), "parked receipts")
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
@@ -117,7 +121,11 @@ class Gateway:
         settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
-        self.dispatch = Dispatch(world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self.tally.sent)
+        rows = Outcome(groups_of((link.name, link.receipt_group) for link in settings.links))
+        self.dispatch = Dispatch(
+            world, writer, reader, self.catalogue, limits=limits, noticed=self._noticed, sent=self.tally.sent, rows=rows
+        )
+        self.replay = Replay(world, writer, reader, rows, effects=self.tally.metrics.receipts, noticed=self._noticed)
         self.reception = Reception(
             world,
             writer,
@@ -138,7 +146,7 @@ class Gateway:
             answered=self.tally.answered,
             delivered=self.tally.delivered,
         )
-        self.links = Links([wiring.link_plan(each) for each in settings.links], world, carrier, self.dispatch)
+        self.links = Links(wiring.link_plans(settings), world, carrier, self.dispatch)
         self._reloading = Reloading(settings, self._reread, self.links, self.on_reload)
         self.sweep = Sweep(
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
@@ -190,7 +198,11 @@ class Gateway:
         async def tell(_where: dict[str, str], _asked: dict[str, Any]) -> Any:
             return self.status()
 
-        return [control.Order("GET", "/status", tell), *control_links.orders(self.links, self.reader, self.reload)]
+        return [
+            control.Order("GET", "/status", tell),
+            *control_links.orders(self.links, self.reader, self.reload),
+            *control_receipts.orders(self.replay),
+        ]
 
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
@@ -257,6 +269,7 @@ class Gateway:
     def _queued(self, queued: int, parked: int) -> None:
         self.reception.queued = self.tally.metrics.backlog = queued
         self.tally.metrics.receipts_parked = parked
+        self.tally.metrics.receipts_unmatched = self.replay.unmatched_share
 
     def _scrape(self) -> bytes:
         return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)

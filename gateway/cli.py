@@ -55,6 +55,7 @@ COMMANDS = (
     Command("account", "gateway.cli_account", "account", "Open accounts of the messenger and top them up."),
     Command("send", "gateway.cli_send", "send", "Send one message, or a CSV of them."),
     Command("trace", "gateway.cli_trace", "trace", "Show the whole life of a message."),
+    Command("receipts", "gateway.cli_receipts", "receipts", "List receipts that found no message, and match them again."),
     Command("status", "gateway.cli_trace", "status", "Show links, queues and rates of a running gateway."),
     Command("billing", "gateway.cli_billing", "billing", "Export charge records and check the books."),
 )

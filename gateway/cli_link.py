@@ -16,7 +16,7 @@ from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, secret_from
 from gateway.errors import ConfigError, Refused
 from gateway.settings_edit import literal, with_entry, without_entry
 from gateway.settings_file import load
-from gateway.wiring import link_config
+from gateway.wiring import link_plans
 
 NAME = typer.Argument(..., metavar="NAME", help="Name of the link.")
 _COLUMNS = ("link", "state", "binds", "window", "rate", "waiting", "since", "why")
@@ -256,8 +256,7 @@ def _put(config: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        for each in load(draft, os.environ).settings.links:
-            link_config(each)
+        link_plans(load(draft, os.environ).settings)
         draft.chmod(mode)
         draft.replace(place)
     except ConfigError as error:

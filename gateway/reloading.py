@@ -16,14 +16,14 @@ from gateway.domain.failure import Refused
 from gateway.errors import ConfigError
 from gateway.links.smpp_links import Links
 from gateway.settings import Settings
-from gateway.wiring import link_plan
+from gateway.wiring import link_plans
 
 _log = structlog.get_logger(__name__)
 
 # Told of the new settings; raises ConfigError, having changed nothing, when it cannot take them.
 Hook = Callable[[Settings], Awaitable[None] | None]
 # Tables that a reload puts into effect.
-RELOADABLE = frozenset({"links"})
+RELOADABLE = frozenset({"links", "dialects"})
 
 
 class Reloading:
@@ -44,7 +44,7 @@ class Reloading:
             try:
                 # On the loop: other threads must not see a half of it, and the file is small.
                 settings = self._read()
-                plans = [link_plan(link) for link in settings.links]
+                plans = link_plans(settings)
                 for hook in self._hooks:
                     told = hook(settings)
                     if inspect.isawaitable(told):

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
+from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
 from gateway.settings_smpp import Link, SmppServer
 
@@ -154,6 +155,7 @@ class Settings(Section):
     web: Web = Field(default=Web(), description=Web.__doc__)
     smpp_server: SmppServer = Field(default=SmppServer(), description=SmppServer.__doc__)
     links: tuple[Link, ...] = Field(default=(), description=Link.__doc__)
+    dialects: tuple[ReceiptDialect, ...] = Field(default=(), description=ReceiptDialect.__doc__)
     services: tuple[Service, ...] = Field(default=(), description=Service.__doc__)
     short_codes: tuple[ShortCode, ...] = Field(default=(), description=ShortCode.__doc__)
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)
@@ -166,6 +168,7 @@ class Settings(Section):
 # What `bellhop init` writes where it differs from the defaults: it runs as it is beside `bellhop sim smsc`.
 SAMPLE = Settings(
     links=(Link(name="sim", port=2776, system_id="bellhop", password=SecretStr("secret8"), window=100),),
+    dialects=(ReceiptDialect(name="example", states={"OK": "DELIVRD", "UNDELIV 027": "ENROUTE"}, errors={"0x1F": "031"}),),
     services=(
         Service(name="chat", price=10, unknown_outcome="resend"),
         Service(name="premium", price=100, unknown_outcome="hold"),

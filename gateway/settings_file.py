@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.errors import ConfigError
 from gateway.settings import Settings
+from gateway.settings_receipts import unknown_dialects
 from gateway.settings_smpp import Link, contradictions_of
 
 ENV_PREFIX = "BELLHOP__"
@@ -74,7 +75,7 @@ def line_numbers(text: str) -> dict[KeyPath, int]:
 
 def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """Faults that only show between two keys."""
-    for section, key in (("links", "name"), ("services", "name"), ("short_codes", "number")):
+    for section, key in (("links", "name"), ("dialects", "name"), ("services", "name"), ("short_codes", "number")):
         seen: set[str] = set()
         for index, entry in enumerate(getattr(settings, section)):
             value = getattr(entry, key)
@@ -84,6 +85,8 @@ def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     for index, link in enumerate(settings.links):
         for key, message in contradictions_of(link):
             yield ("links", index, key), f"links.{key}: {message}"
+    for index, what in unknown_dialects(settings.links, settings.dialects):
+        yield ("links", index, "dialect"), f"links.dialect: {what}"
     names = [service.name for service in settings.services]
     for index, code in enumerate(settings.short_codes):
         if code.service not in names:

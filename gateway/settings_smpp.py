@@ -122,6 +122,10 @@ class Link(Section):
         0.0, description="A link down for so long offers what waits for it to the other links that its routes name; 0 never does"
     )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+    dialect: Name = Field("standard", description="How its receipts are written: a dialect that bellhop knows, or one of dialects")
+    receipt_group: str = Field(
+        "", max_length=32, description="Links with the same word here are one carrier: a receipt on one may mean a message of another"
+    )
 
     @field_validator("errors")
     @classmethod

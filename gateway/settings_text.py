@@ -84,7 +84,7 @@ def _kind(field: FieldInfo) -> str:
     if choices := _choices(field):
         return " ".join(f'`"{choice}"`' for choice in choices)
     if get_origin(field.annotation) is dict:
-        return "table"
+        return "table of texts"
     names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
     return names[field.annotation] + _limits_in_brackets(field)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import structlog
 from prometheus_client import CollectorRegistry
 
-from gateway.domain.message import STATE_NAMES, Flight, Front
+from gateway.domain.message import FINAL, STATE_NAMES, Flight, Front
 from gateway.links.smpp_client import SmppLink
 from gateway.links.smpp_server import SmppServer
 from gateway.services.dispatch import Dispatch
@@ -29,7 +29,8 @@ class Tally:
 
     def ended(self, notice: Notice) -> None:
         """A message came to its end."""
-        self.metrics.messages_final[STATE_NAMES[notice.state]] += 1
+        if notice.state >= FINAL:
+            self.metrics.messages_final[STATE_NAMES[notice.state]] += 1
 
     def sent(self, flight: Flight, now_s: float) -> None:
         """A submit_sm left."""

@@ -187,8 +187,9 @@ class Metrics:
         self.possible_duplicates = 0
         self.submit_latency = _latency()
         self.receipt_latency = _latency()
-        self.receipts: defaultdict[str, int] = defaultdict(int)  # state
+        self.receipts: defaultdict[str, int] = defaultdict(int)  # effect
         self.receipts_parked = 0
+        self.receipts_unmatched = 0.0
         self.link_up: dict[str, int] = {}  # link
         self.binds_wanted: dict[str, int] = {}  # link
         self.link_alarm: dict[str, int] = {}  # link
@@ -235,8 +236,9 @@ SERIES = (
     Series("possible_duplicates", "counter", "Messages sent again after an unknown outcome"),
     Series("submit_latency", "histogram", "From accept to submit_sm", unit="seconds"),
     Series("receipt_latency", "histogram", "From accept to the receipt that ends the message", unit="seconds"),
-    Series("receipts", "counter", "Delivery receipts taken, by state", ("state",)),
+    Series("receipts", "counter", "Delivery receipts taken, by what they did", ("effect",)),
     Series("receipts_parked", "gauge", "Receipts that wait for their message"),
+    Series("receipts_unmatched", "gauge", "Share of the last minute's receipts that found no message, 0 to 1"),
     Series("link_up", "gauge", "Binds of a link that stand", ("link",)),
     Series("binds_wanted", "gauge", "Binds that a link should have; 0 while it is stopped", ("link",)),
     Series("link_alarm", "gauge", "1 while the carrier refuses our credentials and only a person can help", ("link",)),

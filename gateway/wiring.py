@@ -16,6 +16,7 @@ from gateway.links.smpp_links import LinkPlan
 from gateway.links.smpp_server import ServerConfig
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.settings import Settings, Web
+from gateway.settings_receipts import ReceiptDialect, dialect_of
 from gateway.settings_smpp import Link, constant_tlvs
 from gateway.smpp.consts import VERSION_3_3, VERSION_3_4, VERSION_5_0
 from gateway.smpp.session import Limits
@@ -59,7 +60,7 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
     return Catalogue(services, codes, default_service, default_code, revenue_account, tuple(code.plan for code in codes.values()))
 
 
-def link_config(link: Link) -> LinkConfig:
+def link_config(link: Link, dialects: tuple[ReceiptDialect, ...] = ()) -> LinkConfig:
     """One link's settings as the link takes them; reads its TLS files. Raises ConfigError."""
     limits = Limits(
         window_max=link.window,
@@ -107,12 +108,18 @@ def link_config(link: Link) -> LinkConfig:
         tlvs=constant_tlvs(link.tlvs) or EMPTY_TLVS,
         errors=ErrorTable.parse(link.errors),
         reroute_after_s=link.reroute_after_s,
+        dialect=dialect_of(link, dialects),
     )
 
 
-def link_plan(link: Link) -> LinkPlan:
+def link_plan(link: Link, dialects: tuple[ReceiptDialect, ...] = ()) -> LinkPlan:
     """One link as the settings want it; raises ConfigError."""
-    return LinkPlan(link_config(link), link.rate_per_s, link.enabled)
+    return LinkPlan(link_config(link, dialects), link.rate_per_s, link.enabled, link.receipt_group)
+
+
+def link_plans(settings: Settings) -> list[LinkPlan]:
+    """All links as the settings want them; raises ConfigError."""
+    return [link_plan(link, settings.dialects) for link in settings.links]
 
 
 def _tls_of(link: Link) -> ssl.SSLContext | None:

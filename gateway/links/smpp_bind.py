@@ -262,7 +262,9 @@ class Bind:
 
     def _take_request(self, wire: SmppTransport, request: p.Pdu) -> None:
         if isinstance(request, p.DeliverSm | p.DataSm):
-            self.link.carrier.received(self, wire, request, receipt.read(request))
+            dialect = self.link.config.dialect
+            report = receipt.read(request) if dialect is None else receipt.read_in(dialect, request)
+            self.link.carrier.received(self, wire, request, report)
         else:
             wire.respond(request, p.refusal(request.command_id, request.sequence_number, Status.ESME_RINVCMDID))
 

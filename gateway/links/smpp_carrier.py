@@ -12,8 +12,9 @@ from gateway.domain.ids import id_floor
 from gateway.domain.message import Flight
 from gateway.links.smpp_bind import Bind
 from gateway.links.smpp_transport import SmppTransport
+from gateway.services.correlation import Report
 from gateway.services.dispatch import Dispatch
-from gateway.services.outcome import Noted, Report
+from gateway.services.outcome import Noted
 from gateway.services.receive import REPEAT_US, Incoming, Received, Receiving
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt
@@ -108,6 +109,7 @@ class CarrierSide:
             self._world.next_id(),
             self._dispatch.flying(bind.link.name, told.smsc_id),
             text.text if text is not None else "",
+            text.id if text is not None and text.id != told.smsc_id else "",
         )
 
         def done(noted: Noted | None, error: BaseException | None) -> None:

@@ -21,8 +21,10 @@ from gateway.domain.redial import Ended, Times
 from gateway.domain.verdict import ErrorTable
 from gateway.links.outbind import OutbindDoor
 from gateway.links.smpp_bind import Bind, Carrier
+from gateway.links.smpp_receipts import PASSED_ON, RECEIPT_REQUESTED
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import VERSION_3_4, Status
+from gateway.smpp.dialects import Dialect
 from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
 from gateway.smpp.session import Limits
 from gateway.smpp.tlv import EMPTY_TLVS, BadTlvsError, Tlvs
@@ -30,8 +32,6 @@ from gateway.smpp.tlv import read as read_tlvs
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
-
-RECEIPT_REQUESTED = 1
 
 
 class LinkConfig(NamedTuple):
@@ -71,6 +71,7 @@ class LinkConfig(NamedTuple):
     tlvs: Mapping[int, bytes] = EMPTY_TLVS  # put on every submit_sm
     errors: ErrorTable = ErrorTable()
     reroute_after_s: float = 0.0
+    dialect: Dialect | None = None  # None: receipts as appendix B has them
 
     def times(self) -> Times:
         """The pauses between binds."""
@@ -285,7 +286,7 @@ class SmppLink:
             message.priority,
             "",
             "",
-            RECEIPT_REQUESTED,
+            RECEIPT_REQUESTED | message.registered_delivery & PASSED_ON,
             0,
             message.data_coding,
             0,

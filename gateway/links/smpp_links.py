@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from gateway.domain.failure import Refused
 from gateway.domain.pacing import Pace
 from gateway.links.smpp_bind import Carrier
 from gateway.links.smpp_client import LinkConfig, SmppLink
+from gateway.services.correlation import groups_of
 from gateway.services.dispatch import Dispatch
 from gateway.world import World
 
@@ -34,6 +35,7 @@ _IN_PLACE = (
     "tlvs",
     "errors",
     "reroute_after_s",
+    "dialect",
 )
 
 # What is for operators alone: it names the carrier's machines, or counts what is not a figure of how the link stands now.
@@ -46,6 +48,7 @@ class LinkPlan(NamedTuple):
     config: LinkConfig
     rate_per_s: float = 0.0
     is_enabled: bool = True
+    receipt_group: str = ""
 
 
 class Wanted(Enum):
@@ -141,6 +144,9 @@ class Links:
         """Make the links what the settings say now; only those that differ are touched. Returns when that is done."""
         wanted = {plan.config.name: plan for plan in plans}
         changes = Changes([], [], [], [])
+        groups = _groups_of(plans)
+        if groups != _groups_of(self._plans.values()):
+            self._dispatch.regroup(groups)
         work: list[Coroutine[Any, Any, None]] = []
         for name in [name for name in self._links if name not in wanted]:
             changes.removed.append(name)
@@ -283,6 +289,10 @@ class Links:
         if bound >= len(link.config.kinds()):
             return "up"
         return "partly up" if bound else "down"
+
+
+def _groups_of(plans: Iterable[LinkPlan]) -> dict[str, tuple[str, ...]]:
+    return groups_of((plan.config.name, plan.receipt_group) for plan in plans)
 
 
 def _without_tls(plan: LinkPlan) -> LinkPlan:

@@ -252,7 +252,7 @@ class SmppServer:
 
     def _submit(self, wire: SmppTransport, partner: Partner, request: p.SubmitSm) -> None:
         try:
-            submission = self._read(partner, request)
+            submission = self._read(partner, request, wire.session.peer_interface_version)
         except Refused as refused:
             wire.respond(request, p.SubmitSmResp(0, answers.status_of(refused)))
             return
@@ -266,8 +266,8 @@ class SmppServer:
 
         self._reception.submit(submission, done)
 
-    def _read(self, partner: Partner, request: p.SubmitSm) -> Submission:
-        answers.check(request, self._world.clock.now_us())
+    def _read(self, partner: Partner, request: p.SubmitSm, peer_version: int) -> Submission:
+        answers.check(request, self._world.clock.now_us(), peer_version)
         try:
             source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr)
         except AddressError as error:

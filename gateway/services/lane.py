@@ -346,9 +346,17 @@ class Lane:
         if flight.queue in self.spilled:
             self.hungry[flight.queue] = None
 
-    def next_due(self) -> float | None:
-        """When the next retry or the next question to a destination is due."""
+    def next_due(self, now_s: float) -> float | None:
+        """When there is something to do: a retry, a question to a destination, the end of a pause, or a token, whichever is first."""
         due = self.retries[0][0] if self.retries else None
         if self.backoffs:
             due = self._asks_at if due is None else min(due, self._asks_at)
+        if self.waiting.count or self.hungry or self.claimed.count:
+            at = None
+            if self.paused_until > now_s:
+                at = self.paused_until
+            elif (self.unpaid or self.link.window_free > self.reserved) and self.pace.available(now_s) < 1:
+                at = now_s + self.pace.delay(now_s)
+            if at is not None:
+                due = at if due is None else min(due, at)
         return due

@@ -19,8 +19,8 @@ from gateway.domain.address import Address
 from gateway.domain.keywords import Keyword
 from gateway.domain.message import Front, UnknownOutcome
 from gateway.services.catalogue import Catalogue, ShortCode
-from gateway.services.outcome import CONNECTOR
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
+from gateway.services.telling import CONNECTOR
 from gateway.sms import udh
 from gateway.sms.content import Content, decode
 from gateway.sms.reassembly import Joined, Part, PartKey, fold, is_complete, join

@@ -1,0 +1,51 @@
+"""What few messages have: a schedule, a user_message_reference, vendor TLVs; a row only for those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from billing import bulk
+from gateway.store.schema import message_option
+
+_KEYS_A_QUERY = 500
+
+
+class Option(NamedTuple):
+    """One row; the fields are the row's, in its order."""
+
+    message_id: int
+    schedule_at: int | None  # UTC µs
+    user_reference: int | None
+    tlvs: bytes | None  # as they stand in a PDU
+
+
+_IN_USE = "message options"
+_INSERT = bulk.insert_into(message_option, *Option._fields)
+
+
+def insert(conn: Connection, rows: Sequence[Option]) -> None:
+    """Write the options of new messages."""
+    if rows:
+        conn.info[_IN_USE] = True
+        bulk.execute(conn, _INSERT, rows)
+
+
+def are_in_use(conn: Connection) -> bool:
+    """Whether any message has options, as far as this connection knows; asked once, so that who uses none pays nothing."""
+    if _IN_USE not in conn.info:
+        conn.info[_IN_USE] = conn.execute(select(message_option.c.message_id).limit(1)).first() is not None
+    return bool(conn.info[_IN_USE])
+
+
+def load(conn: Connection, message_ids: Sequence[int]) -> dict[int, Option]:
+    """For reading: the options of those of these messages that have any, by message id."""
+    columns = [message_option.c[name] for name in Option._fields]
+    found: dict[int, Option] = {}
+    for start in range(0, len(message_ids), _KEYS_A_QUERY):
+        keys = message_ids[start : start + _KEYS_A_QUERY]
+        for row in conn.execute(select(*columns).where(message_option.c.message_id.in_(keys))):
+            found[row[0]] = Option(*row)
+    return found
