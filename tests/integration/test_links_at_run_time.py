@@ -15,10 +15,11 @@ from gateway.domain.message import State
 from gateway.errors import ConfigError
 from gateway.links.smpp_links import Changes, Links
 from gateway.settings import Settings
-from gateway.store import waiting
-from gateway.wiring import link_plan
-from tests.support.gateway import House, opened_gateway
-from tests.support.wire import SUBMIT_SM, UNBIND, RawSmsc, Wire, cstring, raw_smsc
+from gateway.settings_receipts import ReceiptDialect
+from gateway.store import link_forms, waiting
+from gateway.wiring import link_plan, link_plans
+from tests.support.gateway import PARTNER_CODE, House, opened_gateway
+from tests.support.wire import DELIVER_SM, PHONE, RESPONSE, SUBMIT_SM, UNBIND, RawSmsc, Wire, cstring, frame, message_body, raw_smsc
 
 
 class Carriers(NamedTuple):
@@ -38,6 +39,13 @@ class Carriers(NamedTuple):
         """Apply the settings with a change to the first link."""
         links = self.house.gateway.settings.links
         return await self.links.apply([link_plan(links[0].model_copy(update=change)), *map(link_plan, links[1:])])
+
+    async def sent(self, smsc_id: str) -> None:
+        """A partner's message that the first carrier took."""
+        partner = await self.house.bound(2)
+        await partner.submit()
+        await answers(self.first, SUBMIT_SM, cstring(smsc_id))
+        await self.house.until_states(State.SUBMITTED)
 
     async def stop(self, name: str, wire: Wire) -> None:
         """Stop a link whose carrier answers the unbind."""
@@ -69,6 +77,13 @@ def states(links: Links) -> list[str]:
 
 async def answers(wire: Wire, request_id: int, body: bytes = b"") -> None:
     await wire.answer(await wire.read_until(request_id), body)
+
+
+async def reports(wire: Wire, text: str) -> None:
+    """A receipt, and its acknowledgement."""
+    body = message_body(source=(1, 1, PHONE), to=(0, 1, PARTNER_CODE), esm_class=4, text=text.encode())
+    await wire.send(frame(DELIVER_SM, body, sequence=900))
+    assert (await wire.read_until(DELIVER_SM | RESPONSE)).status == 0
 
 
 async def test_a_link_that_is_stopped_unbinds_and_the_other_stays(tmp_path):
@@ -165,6 +180,54 @@ async def test_a_link_that_is_removed_leaves_its_messages_in_the_store(tmp_path)
         assert [link.name for link in two.links] == ["other"]
         assert list(two.house.gateway.dispatch.lanes) == ["other"]
         assert await two.house.read(waiting.by_link) == {"sim": 1}
+
+
+async def test_a_link_that_is_removed_gives_up_how_its_receipts_write_ids(tmp_path):
+    async with two_carriers(tmp_path) as two:
+        await two.sent("3F2A1")
+        await reports(two.first, f"id:{0x3F2A1} stat:DELIVRD err:000 text:")
+        await two.house.until_states(State.DELIVERED)
+        assert [each.link for each in await two.house.read(link_forms.all_forms)] == ["sim"]
+
+        applying = asyncio.create_task(two.links.apply([link_plan(two.house.gateway.settings.links[1])]))
+        await answers(two.first, UNBIND)
+        await applying
+
+        await two.house.gateway.writer.run(lambda _conn: None)
+        assert await two.house.read(link_forms.all_forms) == []
+
+
+async def test_another_dialect_is_read_by_binds_that_stand(tmp_path):
+    def told() -> Settings:
+        first, *others = two.house.gateway.settings.links
+        dialect = ReceiptDialect(name="north", separator="=", states={"ARRIVED": "DELIVRD"})
+        links = (first.model_copy(update={"dialect": "north"}), *others)
+        return two.house.gateway.settings.model_copy(update={"links": links, "dialects": (dialect,)})
+
+    async with two_carriers(tmp_path) as two:
+        await two.sent("A1B2C3")
+
+        changes = await two.links.apply(link_plans(told()))
+        again = await two.links.apply(link_plans(told()))
+        await reports(two.first, "id=A1B2C3;stat=ARRIVED;err=000")
+
+        await two.house.until_states(State.DELIVERED)
+        assert (changes, again) == (([], [], [], ["sim"]), ([], [], [], []))
+        assert two.smsc.connections == 1
+
+
+async def test_links_that_become_one_carrier_share_what_was_parked_before(tmp_path):
+    async with two_carriers(tmp_path) as two:
+        await two.sent("A1B2C3")
+        await reports(two.second, "id:A1B2C3 stat:DELIVRD err:000 text:")
+        assert len(await two.house.parked()) == 1
+        links = [link.model_copy(update={"receipt_group": "north"}) for link in two.house.gateway.settings.links]
+
+        assert (await two.links.apply([link_plan(link) for link in links])).adjusted == ["sim", "other"]
+
+        await two.house.gateway.writer.run(lambda _conn: None)
+        await two.house.gateway.replay.round()
+        await two.house.until_states(State.DELIVERED)
 
 
 async def test_a_link_can_be_disabled_and_enabled_by_the_file(tmp_path):
