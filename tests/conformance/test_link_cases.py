@@ -729,3 +729,14 @@ async def test_stopping_does_not_wait_for_a_carrier_that_is_away(tmp_path):
             await asyncio.sleep(0)
             began = time.monotonic()
         assert time.monotonic() - began < 2
+
+
+async def test_a_carrier_that_tells_of_congestion_gets_less(carrier):
+    """F14"""
+    (request,) = await carrier.submit()
+
+    await carrier.wire.answer(request, cstring("D1") + tlv(0x0428, bytes((100,))))
+    await carrier.house.until_states(State.SUBMITTED)
+
+    state = carrier.house.gateway.dispatch.state("sim")
+    assert (state.reason, state.paused_s > 0) == ("congested", True)
