@@ -16,30 +16,34 @@ from billing import book
 from gateway import wiring, wiring_routes
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
-from gateway.domain.failure import StoreUnavailable
+from gateway.domain.failure import Refused, StoreUnavailable
 from gateway.domain.message import Flight
-from gateway.domain.pacing import Pace
+from gateway.errors import ConfigError
 from gateway.links.smpp_bind_check import BindCheck, PasswordCheck
 from gateway.links.smpp_carrier import CarrierSide
-from gateway.links.smpp_client import SmppLink
+from gateway.links.smpp_links import Links
 from gateway.links.smpp_operations import Operations
 from gateway.links.smpp_outbind import Outbinds
 from gateway.links.smpp_server import SmppServer
+from gateway.reloading import Hook, Reloading
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
 from gateway.services.accounts import Accounts
 from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
+from gateway.services.correlation import groups_of
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
 from gateway.services.keeping import Keeping
 from gateway.services.opt_outs import OptOuts
-from gateway.services.outcome import CONNECTOR, Notice
+from gateway.services.outcome import Notice, Outcome
 from gateway.services.recall import Recall
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
+from gateway.services.replay import Replay
 from gateway.services.routing import Routing
 from gateway.services.sweep import Sweep
+from gateway.services.telling import CONNECTOR
 from gateway.settings import Settings
 from gateway.store import outbox
 from gateway.store.engine import migrate, open_reading, open_writing
@@ -47,7 +51,7 @@ from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, control_partners, control_routes, status
+from gateway.web import chat, control, control_links, control_partners, control_receipts, control_routes, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.world import World
@@ -67,6 +71,7 @@ class Gateway:
         metrics: Metrics,
         messenger_limits: MessengerLimits | None = None,
         operator_token: str | None = None,
+        reread: Callable[[], Settings] | None = None,
     ) -> None:
         self.settings = settings
         self.world = world
@@ -79,7 +84,8 @@ class Gateway:
         self._writer: StoreWriter | None = None
         self._is_wired = False
         self.is_ready = False
-        self.links: list[SmppLink] = []
+        self._reread = reread
+        self.on_reload: list[Hook] = []
 
     # -- starting -----------------------------------------------------------------------------------------------------
 
@@ -105,7 +111,8 @@ class Gateway:
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
         house = await self.writer.run(_ensure_house, currency, [world.next_id(), world.next_id()], world.clock.now_us())
-        self.catalogue = wiring.catalogue_of(settings, house.revenue)
+        self._profiles = wiring.text_profiles(settings)
+        self.catalogue = wiring.catalogue_of(settings, house.revenue, self._profiles)
         self._wire()
         self._is_wired = True
         await self.accounts.refresh()
@@ -115,12 +122,12 @@ class Gateway:
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
         self._spawn(self.outbinds.run(), "outbind")
+        self._spawn(self.replay.run(), "parked receipts")
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
         # Last: a gateway that cannot open its doors must not have shown itself to a carrier.
-        for link in self.links:
-            link.start()
+        self.links.start()
         self.is_ready = True
 
     def _wire(self) -> None:
@@ -129,6 +136,7 @@ class Gateway:
         self.delivering = Delivering(world, writer, reader)
         self.accounts = accounts = Accounts(world, reader)
         self.opt_outs = OptOuts(world.clock, writer, reader)
+        rows = Outcome(groups_of((link.name, link.receipt_group) for link in settings.links))
         self.dispatch = Dispatch(
             world,
             writer,
@@ -140,6 +148,7 @@ class Gateway:
             metered=accounts.metered,
             reroute=self._next_link,
             is_stopped=self.opt_outs.is_stopped,
+            rows=rows,
         )
         self.routing = Routing(
             world,
@@ -150,6 +159,7 @@ class Gateway:
             profiles=self.catalogue.profiles,
             counted=self.tally.routed,
         )
+        self.replay = Replay(world, writer, reader, rows, effects=self.tally.metrics.receipts, noticed=self._noticed)
         self.reception = Reception(
             world,
             writer,
@@ -176,12 +186,9 @@ class Gateway:
             answered=self.tally.answered,
             delivered=self.tally.delivered,
         )
-        for each in settings.links:
-            config = wiring.link_config(each)
-            link = SmppLink(config, world, carrier)
-            self.links.append(link)
-            pace = Pace(each.rate_per_s, world.clock.monotonic())
-            self.dispatch.add_link(link, pace, errors=config.errors, reroute_after_s=config.reroute_after_s)
+        self.links = Links(wiring.link_plans(settings), world, carrier, self.dispatch)
+        self.on_reload.append(self._take_routes)
+        self._reloading = Reloading(settings, self._reread, self.links, self.on_reload)
         self.sweep = Sweep(
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
@@ -249,12 +256,28 @@ class Gateway:
 
         return [
             control.Order("GET", "/status", tell),
+            *control_links.orders(self.links, self.reader, self.reload),
             *control_partners.orders(self.accounts, self.smpp_server, self.reader, self.world.clock),
             *control_routes.orders(self.routing, self.opt_outs, self.reader, self.world.clock),
+            *control_receipts.orders(self.replay),
         ]
 
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again and put it into effect; what changed. Raises Refused, having changed nothing."""
+        changed = await self._reloading.run()
+        self.settings = self._reloading.settings
+        return changed
+
+    async def _take_routes(self, settings: Settings) -> None:
+        try:
+            await self.routing.reload(wiring_routes.sources_of(settings))
+        except Refused as refused:
+            raise ConfigError([refused.text]) from None
+        self._profiles.clear()
+        self._profiles.update(wiring.text_profiles(settings))
 
     # -- stopping --------------------------------------------------------------------------------------------------------
 
@@ -278,7 +301,7 @@ class Gateway:
             await self._web.wait_closed()
         await self.smpp_server.stop()
         self.dispatch.release()
-        await asyncio.gather(*(link.stop() for link in self.links))
+        await self.links.stop()
 
     # -- what the parts tell each other -------------------------------------------------------------------------------------
 
@@ -293,18 +316,7 @@ class Gateway:
             "version": version("bellhop"),
             "ready": self.is_ready and self.writer.is_healthy,
             "store": {"healthy": self.writer.is_healthy, "failure": self.writer.failure},
-            "links": [
-                {
-                    "name": link.name,
-                    "up": link.is_up,
-                    "binds": sum(bind.is_bound for bind in link.binds),
-                    "window_free": link.window_free,
-                    "waiting": self.dispatch.lanes[link.name].depth,
-                    "pace": self.dispatch.state(link.name).pace(),
-                    "reason": next((bind.last_failure for bind in link.binds if bind.last_failure), ""),
-                }
-                for link in self.links
-            ],
+            "links": [self.links.brief(link) for link in self.links],
             "partners_bound": self.smpp_server.bound_names(),
             "queued": self.reception.queued,
             "parked_receipts": self.tally.metrics.receipts_parked,
@@ -329,6 +341,7 @@ class Gateway:
     def _queued(self, queued: int, parked: int) -> None:
         self.reception.queued = self.tally.metrics.backlog = queued
         self.tally.metrics.receipts_parked = parked
+        self.tally.metrics.receipts_unmatched = self.replay.unmatched_share
 
     def _scrape(self) -> bytes:
         self.tally.metrics.opted_out_late = self.opt_outs.stopped_late

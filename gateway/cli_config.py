@@ -10,6 +10,7 @@ import typer
 from gateway.errors import ConfigError
 from gateway.settings_file import load
 from gateway.settings_text import reference_markdown, sample_toml
+from gateway.wiring import link_plans
 
 FILE_NAME = "bellhop.toml"
 
@@ -51,6 +52,7 @@ def check(path: Path = typer.Option(Path(FILE_NAME), "-c", "--config", help="The
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     settings = loaded.settings
+    link_plans(settings)  # reads the files that they name
     typer.echo(f"{path}: good ({len(settings.links)} links, {len(settings.services)} services, {len(settings.short_codes)} short codes)")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import gc
 import os
 import resource
 import signal
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import structlog
 import typer
@@ -51,7 +53,7 @@ def run(
         _log.warning("configuration", note=warning)
     lock = _lock_of(settings, loaded.path)
     try:
-        _run_loop(_serve(settings))
+        _run_loop(_serve(settings, lambda: load(config, os.environ).settings))
     finally:
         lock.close()
 
@@ -61,21 +63,25 @@ def check_password(password_hash: str, password: str) -> bool:
     return is_password(password_hash, password)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, reread: Callable[[], Settings]) -> None:
     world = RealWorld(settings.node.id)
     token = make_token(Path(settings.web.operator_token_file))
     _raise_file_limit(settings)
-    gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics(), operator_token=token)
+    gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics(), operator_token=token, reread=reread)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    reloads: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, lambda: _spawn(reloads, _reload(gateway)))
     try:
         await start(gateway, world)
         _calm_collector()
         _log.info("ready", http=gateway.web_port, smpp=gateway.smpp_server.port)
         await stopping.wait()
         _log.info("stopping")
+        for task in reloads:
+            task.cancel()
         await gateway.stop()
     finally:
         await world.close()
@@ -91,6 +97,19 @@ def _raise_file_limit(settings: Settings) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (given, hard))
     if given < wanted:
         _log.warning("fewer open files than sessions", limit=given, sessions_max=settings.smpp_server.sessions_max)
+
+
+async def _reload(gateway: Gateway) -> None:
+    """What SIGHUP asks for; a file that cannot be taken is in the log, and nothing has changed."""
+    if gateway.is_ready:
+        with contextlib.suppress(failure.Refused):
+            await gateway.reload()
+
+
+def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 def _calm_collector() -> None:

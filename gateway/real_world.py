@@ -94,9 +94,11 @@ class RealNetwork:
         port: int,
         *,
         ssl: ssl_module.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> tuple[asyncio.BaseTransport, Any]:
-        """Connect, returning transport and protocol. Raises OSError."""
-        return await asyncio.get_running_loop().create_connection(protocol_factory, host, port, ssl=ssl)
+        """Connect, returning transport and protocol; under TLS the name checked is `server_hostname`, else the host. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_connection(protocol_factory, host, port, ssl=ssl, server_hostname=server_hostname)
 
 
 class _Job:

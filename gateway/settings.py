@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
+from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
 from gateway.settings_smpp import DistributionList, Link, SmppServer, SmppTlv
@@ -168,6 +169,7 @@ class Settings(Section):
     smpp_tlvs: tuple[SmppTlv, ...] = Field(default=(), description=SmppTlv.__doc__)
     links: tuple[Link, ...] = Field(default=(), description=Link.__doc__)
     distribution_lists: tuple[DistributionList, ...] = Field(default=(), description=DistributionList.__doc__)
+    dialects: tuple[ReceiptDialect, ...] = Field(default=(), description=ReceiptDialect.__doc__)
     services: tuple[Service, ...] = Field(default=(), description=Service.__doc__)
     short_codes: tuple[ShortCode, ...] = Field(default=(), description=ShortCode.__doc__)
     routes: tuple[Route, ...] = Field(default=(), description=Route.__doc__)
@@ -184,6 +186,7 @@ class Settings(Section):
 SAMPLE = Settings(
     smpp_tlvs=(SmppTlv(name="dlt_entity_id", tag=0x1400, length_max=30), SmppTlv(name="dlt_template_id", tag=0x1401, length_max=30)),
     links=(Link(name="sim", port=2776, system_id="bellhop", password=SecretStr("secret8"), window=100),),
+    dialects=(ReceiptDialect(name="example", states={"OK": "DELIVRD", "UNDELIV 027": "ENROUTE"}, errors={"0x1F": "031"}),),
     services=(
         Service(name="chat", price=10, unknown_outcome="resend"),
         Service(name="premium", price=100, unknown_outcome="hold"),

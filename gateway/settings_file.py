@@ -20,6 +20,8 @@ from pydantic.fields import FieldInfo
 from gateway import settings_routes
 from gateway.errors import ConfigError
 from gateway.settings import Settings
+from gateway.settings_receipts import unknown_dialects
+from gateway.settings_smpp import Link, contradictions_of
 
 ENV_PREFIX = "BELLHOP__"
 WEAK_PASSWORDS = frozenset({"password", "passw0rd", "secret", "secret8", "secret08", "changeme", "12345678", "smpp", "test", "bellhop"})
@@ -77,7 +79,15 @@ _TLS_FILES = ("tls_certificate_file", "tls_key_file", "tls_client_ca_file")
 
 def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """Faults that only show between two keys."""
-    for section, key in (("links", "name"), ("services", "name"), ("short_codes", "number"), ("smpp_tlvs", "name"), ("smpp_tlvs", "tag")):
+    unique = (
+        ("links", "name"),
+        ("dialects", "name"),
+        ("services", "name"),
+        ("short_codes", "number"),
+        ("smpp_tlvs", "name"),
+        ("smpp_tlvs", "tag"),
+    )
+    for section, key in unique:
         seen: set[str] = set()
         for index, entry in enumerate(getattr(settings, section)):
             value = getattr(entry, key)
@@ -85,8 +95,10 @@ def contradictions(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
                 yield (section, index, key), f'{section}.{key}: "{value}" is there twice'
             seen.add(value)
     for index, link in enumerate(settings.links):
-        if link.backoff_s_min > link.backoff_s_max:
-            yield ("links", index, "backoff_s_min"), "links.backoff_s_min: must not be more than backoff_s_max"
+        for key, message in contradictions_of(link):
+            yield ("links", index, key), f"links.{key}: {message}"
+    for index, what in unknown_dialects(settings.links, settings.dialects):
+        yield ("links", index, "dialect"), f"links.dialect: {what}"
     names = [service.name for service in settings.services]
     for index, code in enumerate(settings.short_codes):
         if code.service not in names:
@@ -280,6 +292,7 @@ def _with_files_beside(settings: Settings, path: Path) -> Settings:
     tls_files = {key: str(folder / getattr(door, key)) for key in _TLS_FILES if getattr(door, key)}
     files = {key: str(folder / name) for key, name in settings.numbering.model_dump().items() if name}
     lists = tuple(each.model_copy(update={"file": str(folder / each.file)}) for each in settings.number_lists)
+    links = tuple(_with_tls_beside(link, folder) for link in settings.links)
     return settings.model_copy(
         update={
             "store": settings.store.model_copy(update={"url": url}),
@@ -287,5 +300,11 @@ def _with_files_beside(settings: Settings, path: Path) -> Settings:
             "smpp_server": door.model_copy(update=tls_files),
             "numbering": settings.numbering.model_copy(update=files),
             "number_lists": lists,
+            "links": links,
         }
     )
+
+
+def _with_tls_beside(link: Link, folder: Path) -> Link:
+    files = {key: getattr(link, key) for key in ("tls_ca_file", "tls_certificate_file", "tls_key_file")}
+    return link.model_copy(update={key: str(folder / name) for key, name in files.items() if name})

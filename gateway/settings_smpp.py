@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
+from gateway.domain.address import sender
 from gateway.domain.verdict import ErrorTable
 from gateway.settings_section import Name, Npi, Port, Seconds, SecondsOrOff, Section, Ton
+from gateway.smpp import tlv
+from gateway.smpp.errors import LocalProtocolError
+
+TagName = Annotated[str, StringConstraints(pattern=r"^0x[0-9A-Fa-f]{1,4}$")]
+TagValue = Annotated[str, StringConstraints(max_length=510)]
 
 Alphabet = Literal["gsm", "latin-1", "ascii", "utf-8"]
 Language = Literal[
@@ -105,19 +112,72 @@ class Link(Section):
         SecretStr(""), description="Our password there, at most 8 octets; best given as BELLHOP__LINKS__0__PASSWORD"
     )
     system_type: str = Field("", max_length=12, description="System type, where the carrier asks for one")
-    bind: Literal["transceiver", "transmitter", "receiver"] = Field("transceiver", description="Direction of the binds")
-    binds: int = Field(1, ge=1, le=64, description="How many sessions to keep")
+    enabled: bool = Field(True, description="Whether the link starts with the gateway; `bellhop link start` starts one that does not")
+    bind: Literal["transceiver", "transmitter", "receiver", "pair"] = Field(
+        "transceiver", description='Direction of the binds; "pair" keeps a transmitter and a receiver for each'
+    )
+    binds: int = Field(1, ge=1, le=64, description="How many sessions to keep, or how many pairs")
+    interface_version: Literal["3.3", "3.4", "5.0"] = Field("3.4", description="Version of SMPP that we bind with")
+    address_range: str = Field("", max_length=40, description="Addresses that this bind serves, where the carrier asks for them")
+    addr_ton: Ton = Field(0, description="Type of number of address_range")
+    addr_npi: Npi = Field(0, description="Numbering plan of address_range")
     window: int = Field(10, ge=1, le=10_000, description="Most submit_sm that one bind may leave unanswered")
     rate_per_s: float = Field(0.0, ge=0, le=1_000_000, description="Most submit_sm per second over all binds; 0 sets no limit")
-    connect_timeout_s: Seconds = Field(10.0, description="The TCP connection must stand by then")
+    connect_timeout_s: Seconds = Field(10.0, description="The TCP connection must stand by then, and TLS on it")
+    bind_timeout_s: Seconds = Field(10.0, description="The SMSC must have answered our bind by then")
     response_timeout_s: Seconds = Field(60.0, description="A submit_sm not answered by then has an unknown outcome")
     enquire_link_s: Seconds = Field(30.0, description="Silence after which the SMSC is asked whether it is still there")
-    backoff_s_min: Seconds = Field(0.5, description="First pause before binding again; it doubles, with jitter, up to backoff_s_max")
-    backoff_s_max: Seconds = Field(30.0, description="Longest pause before binding again")
+    enquire_link_timeout_s: SecondsOrOff = Field(
+        0.0, description="It must have answered that by then, else we bind anew; 0 takes response_timeout_s"
+    )
+    inactivity_timeout_s: SecondsOrOff = Field(0.0, description="Unbind, and bind anew, after this time without messages; 0 never does")
+    pdu_timeout_s: Seconds = Field(10.0, description="A PDU that has begun must be there whole by then")
+    unbind_timeout_s: Seconds = Field(5.0, description="Our unbind must be answered by then")
+    drain_timeout_s: Seconds = Field(4.0, description="How long the SMSC's unbind waits for the answers it still owes us")
+    backoff_s_min: Seconds = Field(0.5, description="First pause before binding again; it doubles up to backoff_s_max, with full jitter")
+    backoff_s_max: Seconds = Field(30.0, description="Longest pause before binding again, and the first one after refused credentials")
+    standoff_s_max: Seconds = Field(
+        900.0, description="Longest pause while the SMSC refuses our name, password or system type; `bellhop link start` tries at once"
+    )
+    already_bound_wait_s: Seconds = Field(
+        60.0, description='Pause after the answer "already bound": how long the SMSC keeps a session that broke; it doubles'
+    )
+    unbound_wait_s: SecondsOrOff = Field(2.0, description="Pause after the SMSC's unbind, on top of the usual one")
+    tls: bool = Field(False, description="Whether to connect with TLS (1.2 or newer); the SMSC's certificate and name are always checked")
+    tls_ca_file: str = Field("", description="Authorities that may have signed its certificate, PEM; empty takes those of this machine")
+    tls_host_name: str = Field("", max_length=253, description="Name its certificate must have; empty takes host")
+    tls_certificate_file: str = Field("", description="Our certificate, PEM, for carriers that ask for one")
+    tls_key_file: str = Field("", description="Key of our certificate, PEM, without a password; empty: it is in tls_certificate_file")
+    outbind_port: Port = Field(0, description="Port where this carrier's SMSC may call us with outbind, for a receiver; 0 is none")
+    outbind_host: str = Field("127.0.0.1", min_length=1, description="Address to listen on for outbind; 0.0.0.0 for every interface")
+    outbind_system_id: str = Field("", max_length=15, description="Name that its outbind must give")
+    outbind_password: SecretStr = Field(SecretStr(""), description="Password that its outbind must give, at most 8 octets")
     source_ton: Ton = Field(0, description="Type of number of our short codes")
     source_npi: Npi = Field(1, description="Numbering plan of our short codes")
     destination_ton: Ton = Field(1, description="Type of number of handsets")
     destination_npi: Npi = Field(1, description="Numbering plan of handsets")
+    source_type: Literal["message", "detect", "fixed"] = Field(
+        "message",
+        description='Type of senders: as the "message" says (unknown is a short code), "detect" it from the characters, or "fixed": '
+        "always source_ton and source_npi",
+    )
+    alphanumeric_sender: bool = Field(True, description="Whether the carrier takes names as senders; else default_sender stands for them")
+    default_sender: str = Field("", max_length=21, description="Sender in place of a name that the carrier does not take")
+    alphanumeric_charset: Literal["latin-1", "ascii", "gsm", "utf-8"] = Field("latin-1", description="Octets of a name as sender")
+    international_prefix: Annotated[str, StringConstraints(pattern=r"^(\+|[0-9]{0,4})$")] = Field(
+        "", description='Written before international numbers, such as "+" or "00"'
+    )
+    country_code: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,3})?$")] = Field(
+        "", description="Numbers that begin so are written in national form, and the carrier's national numbers read so; empty: none"
+    )
+    national_prefix: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,4}$")] = Field(
+        "", description='What stands in national form for the country code, such as "0"'
+    )
+    national_ton: Ton = Field(2, description="Type of number of national forms")
+    tlvs: dict[TagName, TagValue] = Field(
+        {},
+        description='Parameters on every submit_sm, such as { "0x1400" = "text", "0x1401" = "hex:00ff" }; a vendor\'s text gets no NUL',
+    )
     errors: dict[str, str] = Field(
         {},
         description="What this carrier's command_status means where it differs: codes or ranges to throttle, busy, retry, next_route"
@@ -142,6 +202,10 @@ class Link(Section):
     parts_max: int = Field(
         255, ge=1, le=255, description="Longest message this carrier takes, in SMS parts; the service's limit holds beside it"
     )
+    dialect: Name = Field("standard", description="How its receipts are written: a dialect that bellhop knows, or one of dialects")
+    receipt_group: str = Field(
+        "", max_length=32, description="Links with the same word here are one carrier: a receipt on one may mean a message of another"
+    )
 
     @field_validator("errors")
     @classmethod
@@ -149,7 +213,7 @@ class Link(Section):
         ErrorTable.parse(errors)
         return errors
 
-    @field_validator("password")
+    @field_validator("password", "outbind_password")
     @classmethod
     def _fits_the_bind(cls, password: SecretStr) -> SecretStr:
         if len(password.get_secret_value().encode("latin-1", "replace")) > 8:
@@ -161,3 +225,49 @@ class Link(Section):
         if self.alphabet != "gsm" and (self.packed or self.languages):
             raise ValueError('packed and languages belong to the alphabet "gsm"')
         return self
+
+    @field_validator("tlvs")
+    @classmethod
+    def _are_parameters(cls, tlvs: dict[str, str]) -> dict[str, str]:
+        constant_tlvs(tlvs)
+        return tlvs
+
+    @field_validator("default_sender")
+    @classmethod
+    def _is_a_sender(cls, default_sender: str) -> str:
+        if default_sender:
+            sender(default_sender)
+        return default_sender
+
+
+def contradictions_of(link: Link) -> Iterator[tuple[str, str]]:
+    """The keys of a link that do not go together, and why."""
+    if link.backoff_s_min > link.backoff_s_max:
+        yield "backoff_s_min", "must not be more than backoff_s_max"
+    if link.interface_version == "3.3" and link.bind == "transceiver":
+        yield "bind", 'SMPP 3.3 has no transceiver; use "pair"'
+    if not link.alphanumeric_sender and not link.default_sender:
+        yield "alphanumeric_sender", "needs a default_sender to stand for names"
+    if link.outbind_port and not (link.outbind_system_id and link.outbind_password.get_secret_value()):
+        yield "outbind_port", "needs outbind_system_id and outbind_password, or anyone could call"
+    for key in ("tls_ca_file", "tls_host_name", "tls_certificate_file", "tls_key_file"):
+        if getattr(link, key) and not link.tls:
+            yield key, "has no meaning without tls = true"
+
+
+def constant_tlvs(tlvs: dict[str, str]) -> dict[int, bytes]:
+    """The settings' parameters as a PDU has them; what SMPP knows as a number is given as one. Raises ValueError."""
+    made: dict[int, bytes] = {}
+    for name, text in tlvs.items():
+        tag = int(name, 16)
+        spec = tlv.TLV_SPECS.get(tag)
+        try:
+            if text.startswith("hex:"):
+                made[tag] = tlv.make(tag, bytes.fromhex(text.removeprefix("hex:")))
+            elif spec is not None and spec.kind == tlv.INTEGER:
+                made[tag] = tlv.make(tag, int(text))
+            else:
+                made[tag] = tlv.make(tag, text if spec is not None and spec.kind == tlv.TEXT else text.encode("latin-1"))
+        except (ValueError, LocalProtocolError) as error:
+            raise ValueError(f"{name}: {error}") from None
+    return made

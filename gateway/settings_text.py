@@ -87,14 +87,9 @@ def _kind(field: FieldInfo) -> str:
         return " ".join(f'`"{choice}"`' for choice in choices)
     if get_origin(field.annotation) is tuple:
         return "list of text"
-    names: dict[Any, str] = {
-        str: "text",
-        int: "integer",
-        float: "number",
-        bool: "true or false",
-        SecretStr: "secret text",
-        dict[str, str]: "table",
-    }
+    if get_origin(field.annotation) is dict:
+        return "table of texts"
+    names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false", SecretStr: "secret text"}
     return names[field.annotation] + _limits_in_brackets(field)
 
 
@@ -119,10 +114,11 @@ def toml_value(value: object) -> str:
     """A scalar, or a list or a table of them within a line, as TOML writes it."""
     if isinstance(value, tuple):
         return f"[{', '.join(toml_value(entry) for entry in value)}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{toml_value(key)} = {toml_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
+    if isinstance(value, dict):
+        inner = ", ".join(f"{toml_value(key)} = {toml_value(each)}" for key, each in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

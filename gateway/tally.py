@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import structlog
 from prometheus_client import CollectorRegistry
 
-from gateway.domain.message import STATE_NAMES, Flight, Front
+from gateway.domain.message import FINAL, STATE_NAMES, Flight, Front
 from gateway.links.smpp_client import SmppLink
 from gateway.links.smpp_server import SmppServer
 from gateway.services.dispatch import Dispatch
@@ -29,7 +29,8 @@ class Tally:
 
     def ended(self, notice: Notice) -> None:
         """A message came to its end."""
-        self.metrics.messages_final[STATE_NAMES[notice.state]] += 1
+        if notice.state >= FINAL:
+            self.metrics.messages_final[STATE_NAMES[notice.state]] += 1
 
     def sent(self, flight: Flight, now_s: float) -> None:
         """A submit_sm left."""
@@ -128,6 +129,13 @@ class Tally:
             metrics.rerouted[link.name] = lane.reroutes
             metrics.backoffs[link.name] = lane.backoffs
             violations += link.violations
+            metrics.binds_wanted[link.name] = len(link.config.kinds()) if link.is_started else 0
+            metrics.bind_attempts[link.name] = link.attempts
+            metrics.link_reconnects[link.name] = link.reconnects
+            metrics.link_violations[link.name] = link.violations
+            metrics.link_alarm[link.name] = int(bool(link.alarm))
+            for status, count in link.refusals.items():
+                metrics.bind_refusals[link.name, f"0x{status:08X}"] = count
         metrics.smpp_violations["link"] = violations
         if self._registry is None:
             self._registry = registry_of(metrics)

@@ -190,9 +190,16 @@ class Metrics:
         self.possible_duplicates = 0
         self.submit_latency = _latency()
         self.receipt_latency = _latency()
-        self.receipts: defaultdict[str, int] = defaultdict(int)  # state
+        self.receipts: defaultdict[str, int] = defaultdict(int)  # effect
         self.receipts_parked = 0
+        self.receipts_unmatched = 0.0
         self.link_up: dict[str, int] = {}  # link
+        self.binds_wanted: dict[str, int] = {}  # link
+        self.link_alarm: dict[str, int] = {}  # link
+        self.bind_attempts: dict[str, int] = {}  # link
+        self.bind_refusals: dict[tuple[str, str], int] = {}  # link, status
+        self.link_reconnects: dict[str, int] = {}  # link
+        self.link_violations: dict[str, int] = {}  # link
         self.window_in_use: dict[str, int] = {}  # link
         self.link_rate: dict[str, float] = {}  # link
         self.queues_waiting: dict[str, int] = {}  # link
@@ -240,9 +247,16 @@ SERIES = (
     Series("possible_duplicates", "counter", "Messages sent again after an unknown outcome"),
     Series("submit_latency", "histogram", "From accept to submit_sm", unit="seconds"),
     Series("receipt_latency", "histogram", "From accept to the receipt that ends the message", unit="seconds"),
-    Series("receipts", "counter", "Delivery receipts taken, by state", ("state",)),
+    Series("receipts", "counter", "Delivery receipts taken, by what they did", ("effect",)),
     Series("receipts_parked", "gauge", "Receipts that wait for their message"),
+    Series("receipts_unmatched", "gauge", "Share of the last minute's receipts that found no message, 0 to 1"),
     Series("link_up", "gauge", "Binds of a link that stand", ("link",)),
+    Series("binds_wanted", "gauge", "Binds that a link should have; 0 while it is stopped", ("link",)),
+    Series("link_alarm", "gauge", "1 while the carrier refuses our credentials and only a person can help", ("link",)),
+    Series("bind_attempts", "counter", "Connections tried", ("link",)),
+    Series("bind_refusals", "counter", "Binds refused, and outbinds that we refused", ("link", "status")),
+    Series("link_reconnects", "counter", "Times a bind stood again after it had fallen", ("link",)),
+    Series("link_violations", "counter", "Times a carrier broke the protocol", ("link",)),
     Series("window_in_use", "gauge", "Requests that the carrier has not answered yet", ("link",)),
     Series("link_rate", "gauge", "Most submit_sm per second that a link may send now; 0 is no limit", ("link",)),
     Series("queues_waiting", "gauge", "Senders whose messages wait for a link, in memory", ("link",)),

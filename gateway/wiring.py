@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import ssl
 from zoneinfo import ZoneInfo
 
 from billing.tariff import ChargeBy, FlatTariff, Price
+from gateway.domain.address import sender
 from gateway.domain.conversation import Plan
 from gateway.domain.lockout import LockoutLimits
 from gateway.domain.message import UnknownOutcome
+from gateway.domain.number_format import NumberRules
 from gateway.domain.quiet import Quiet
 from gateway.domain.verdict import ErrorTable
+from gateway.links import tls
 from gateway.links.smpp_bind_check import CheckLimits
 from gateway.links.smpp_client import LinkConfig
+from gateway.links.smpp_links import LinkPlan
 from gateway.links.smpp_operations import Limits as OperationLimits
 from gateway.links.smpp_server import ServerConfig
 from gateway.links.tls import server_context
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.settings import Service as ServiceSettings
 from gateway.settings import Settings, Web
+from gateway.settings_receipts import ReceiptDialect, dialect_of
 from gateway.settings_routes import minutes_of
-from gateway.settings_smpp import Link
+from gateway.settings_smpp import Link, constant_tlvs
+from gateway.smpp.consts import VERSION_3_3, VERSION_3_4, VERSION_5_0
 from gateway.smpp.session import Limits
+from gateway.smpp.tlv import EMPTY_TLVS
 from gateway.smpp.vendor_tlv import VendorTlv, VendorTlvs
 from gateway.sms.national_tables import LANGUAGES
 from gateway.sms.profile import PLAIN, Method, TextProfile
@@ -28,10 +36,11 @@ from gateway.web import limits as web_limit
 
 _ALPHABETS = {"gsm": "gsm7", "latin-1": "latin1", "ascii": "ascii", "utf-8": "utf8"}
 _POLICIES = {"resend": UnknownOutcome.RESEND, "hold": UnknownOutcome.HOLD, "drop": UnknownOutcome.DROP}
+_VERSIONS = {"3.3": VERSION_3_3, "3.4": VERSION_3_4, "5.0": VERSION_5_0}
 
 
-def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
-    """Services with their prices frozen under a tariff version, and the short codes."""
+def catalogue_of(settings: Settings, revenue_account: int, profiles: dict[str, TextProfile]) -> Catalogue:
+    """Services with their prices frozen under a tariff version, the short codes, and how links want texts: its owner may change that."""
     tariff = FlatTariff({each.name: Price(each.price, each.currency, ChargeBy(each.charge_by)) for each in settings.services})
     services = {}
     for each in settings.services:
@@ -63,9 +72,13 @@ def catalogue_of(settings: Settings, revenue_account: int) -> Catalogue:
     default_service = settings.services[0].name if settings.services else ""
     default_code = settings.messenger.short_code or (settings.short_codes[0].number if settings.short_codes else "")
     plans = tuple(code.plan for code in codes.values())
-    profiles = {link.name: found for link in settings.links if (found := text_profile(link)) != PLAIN}
     alphabet = _ALPHABETS[settings.smpp_server.alphabet]
     return Catalogue(services, codes, default_service, default_code, revenue_account, plans, profiles, alphabet)
+
+
+def text_profiles(settings: Settings) -> dict[str, TextProfile]:
+    """How links want their texts, of those that are not plain."""
+    return {link.name: found for link in settings.links if (found := text_profile(link)) != PLAIN}
 
 
 def text_profile(link: Link) -> TextProfile:
@@ -80,9 +93,19 @@ def quiet_of(service: ServiceSettings) -> Quiet | None:
     return None if minutes is None else Quiet(*minutes, ZoneInfo(service.quiet_time_zone))
 
 
-def link_config(link: Link) -> LinkConfig:
-    """One link's settings as the link takes them."""
-    limits = Limits(window_max=link.window, response_timeout_s=link.response_timeout_s, enquire_link_s=link.enquire_link_s)
+def link_config(link: Link, dialects: tuple[ReceiptDialect, ...] = ()) -> LinkConfig:
+    """One link's settings as the link takes them; reads its TLS files. Raises ConfigError."""
+    limits = Limits(
+        window_max=link.window,
+        session_init_timeout_s=link.bind_timeout_s,
+        response_timeout_s=link.response_timeout_s,
+        enquire_link_s=link.enquire_link_s,
+        enquire_link_timeout_s=link.enquire_link_timeout_s,
+        inactivity_timeout_s=link.inactivity_timeout_s,
+        pdu_timeout_s=link.pdu_timeout_s,
+        unbind_timeout_s=link.unbind_timeout_s,
+        drain_timeout_s=link.drain_timeout_s,
+    )
     return LinkConfig(
         link.name,
         link.host,
@@ -101,9 +124,63 @@ def link_config(link: Link) -> LinkConfig:
         link.source_npi,
         link.destination_ton,
         link.destination_npi,
+        ssl=_tls_of(link),
+        tls_host_name=link.tls_host_name,
+        interface_version=_VERSIONS[link.interface_version],
+        address_range=link.address_range,
+        addr_ton=link.addr_ton,
+        addr_npi=link.addr_npi,
+        standoff_s_max=link.standoff_s_max,
+        already_bound_wait_s=link.already_bound_wait_s,
+        unbound_wait_s=link.unbound_wait_s,
+        outbind_host=link.outbind_host,
+        outbind_port=link.outbind_port,
+        outbind_system_id=link.outbind_system_id,
+        outbind_password=link.outbind_password.get_secret_value(),
+        numbers=_numbers_of(link),
+        tlvs=constant_tlvs(link.tlvs) or EMPTY_TLVS,
         errors=ErrorTable.parse(link.errors),
         reroute_after_s=link.reroute_after_s,
         profile=text_profile(link),
+        dialect=dialect_of(link, dialects),
+    )
+
+
+def link_plan(link: Link, dialects: tuple[ReceiptDialect, ...] = ()) -> LinkPlan:
+    """One link as the settings want it; raises ConfigError."""
+    return LinkPlan(link_config(link, dialects), link.rate_per_s, link.enabled, link.receipt_group)
+
+
+def link_plans(settings: Settings) -> list[LinkPlan]:
+    """All links as the settings want them; raises ConfigError."""
+    return [link_plan(link, settings.dialects) for link in settings.links]
+
+
+def _tls_of(link: Link) -> ssl.SSLContext | None:
+    if not link.tls:
+        return None
+    return tls.client_context(
+        ca_file=link.tls_ca_file,
+        certificate_file=link.tls_certificate_file,
+        key_file=link.tls_key_file,
+        place=f"links.{link.name}",
+    )
+
+
+def _numbers_of(link: Link) -> NumberRules:
+    return NumberRules(
+        link.source_ton,
+        link.source_npi,
+        link.destination_ton,
+        link.destination_npi,
+        link.international_prefix,
+        link.country_code,
+        link.national_prefix,
+        link.national_ton,
+        link.source_type,
+        link.alphanumeric_sender,
+        link.alphanumeric_charset,
+        sender(link.default_sender) if link.default_sender else None,
     )
 
 

@@ -72,8 +72,9 @@ class Network(Protocol):
         port: int,
         *,
         ssl: ssl_module.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> tuple[asyncio.BaseTransport, Any]:
-        """Connect, returning transport and protocol. Raises OSError."""
+        """Connect, returning transport and protocol; under TLS the name checked is `server_hostname`, else the host. Raises OSError."""
         ...
 
 

@@ -62,6 +62,7 @@ class ReceiptSent:
     is_delivered: bool
     at_s: float
     is_acknowledged: bool = False
+    written: str = ""  # the id as the receipt has it
 
 
 @dataclass(eq=False)

@@ -33,6 +33,7 @@ from gateway.store.partners import Partner
 from gateway.telemetry import Metrics
 from simulators.evidence import Evidence, OnWire, PhoneSaid, ReceiptSent, Shown, token_in
 from simulators.faults import Refusals, SmscFaults
+from simulators.id_habits import HABITS, HabitualIds
 from simulators.smsc import Smsc
 from simulators.smsc_config import SmscConfig
 from simulators.smsc_delivery import Delivery
@@ -195,6 +196,10 @@ class RecordingSmsc(Smsc):
         limits = Limits(window_max=200, peer_window_max=100_000, response_timeout_s=120.0)
         config = SmscConfig(host="0.0.0.0", port=SMSC_PORT, seed=sim.seed, first_id=1_000_000 + sim.seed * 1_000, limits=limits)
         super().__init__(world, config, faults=faults)
+        # Each run's carrier has its own habit of writing ids, which the gateway is not told.
+        habit = sim.stream("id habit").choice(sorted(HABITS))
+        self.ids = HabitualIds(HABITS[habit], 1_000_000 + sim.seed * 1_000)  # type: ignore[assignment]  # it is asked for take() only
+        self._responded: dict[str, str] = {}  # by the receipt's id
         self.evidence = evidence
         self._sim_world = world
         self._refusals = refusals
@@ -210,7 +215,7 @@ class RecordingSmsc(Smsc):
     def _watched(self, answered: Any) -> Any:
         def watched(delivery: Delivery, status: int) -> None:
             if delivery.pdu.esm_class & 0x3C == 0x04 and status == 0:
-                smsc_id = delivery.pdu.tlvs[0x001E].rstrip(b"\0").decode()
+                smsc_id = self._responded[delivery.pdu.tlvs[0x001E].rstrip(b"\0").decode()]
                 self.evidence.receipts[smsc_id].is_acknowledged = True
                 self._sim_world.log("receipt taken", id=smsc_id)
             answered(delivery, status)
@@ -261,7 +266,8 @@ class RecordingSmsc(Smsc):
             # Written down before it leaves; settling happens in there, by the rule.
             is_delivered = taken.rule.stat == "DELIVRD"
             now_s = self.world.clock.monotonic()
-            self.evidence.receipts[taken.receipt_id] = ReceiptSent(taken.receipt_id, is_delivered, now_s)
+            self._responded[taken.receipt_id] = taken.id
+            self.evidence.receipts[taken.id] = ReceiptSent(taken.id, is_delivered, now_s, written=taken.receipt_id)
         super()._finish(taken, origin, copies)
         assert taken.state is not MessageState.ENROUTE
 

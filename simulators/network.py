@@ -211,6 +211,7 @@ class SimNetwork:
         port: int,
         *,
         ssl: ssl_module.SSLContext | None = None,
+        server_hostname: str | None = None,
     ) -> tuple[asyncio.BaseTransport, Any]:
         """Connect to a node by name or address, or to whichever listens on the shared loopback. Raises OSError."""
         _refuse_tls(ssl)

@@ -106,8 +106,8 @@ class Flight:
         wallet: int | None = None,
         held_minor: int = 0,
         accepted_s: float = 0.0,
-        queue: int = 0,
         tlvs: bytes = b"",
+        queue: int = 0,
     ) -> None:
         self.segment_id = segment_id
         self.message = message

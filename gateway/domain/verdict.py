@@ -83,6 +83,12 @@ class ErrorTable:
     def __len__(self) -> int:
         return len(self._exact) + len(self._ranges)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ErrorTable) and (self._exact, self._ranges) == (other._exact, other._ranges)
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self._exact), self._ranges))
+
     def of(self, command_status: int) -> Treatment:
         """What to do about a command_status; 0 is accepted, whatever the table says."""
         if command_status:

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.domain.knock import Knock, version_name, why_not_from, why_not_so
 from gateway.domain.policy import PartnerPolicy
 from gateway.links import smpp_answers as answers
-from gateway.links.receipt_form import Form, form_of
+from gateway.links.smpp_receipts import ReceiptForm, form_of
 from gateway.links.smpp_transport import SmppTransport
 from gateway.services.accounts import Account
 from gateway.services.deliver import OutboxLane
@@ -28,7 +28,7 @@ class PartnerBinds:
         self.lane: OutboxLane | None = None
         self.sessions: dict[SmppTransport, Knock] = {}  # oldest first
         self.receivers: list[SmppTransport] = []
-        self._form: Form | None = form_of(account.policy)
+        self._form: ReceiptForm = form_of(account.policy)
         self._turn = 0
 
     @property
@@ -73,8 +73,7 @@ class PartnerBinds:
             if wire.session.window_free > 0:
                 version = wire.session.peer_interface_version
                 try:
-                    request = answers.deliver_sm(handover, version)
-                    wire.send(request if self._form is None else self._form(request, version), handover)
+                    wire.send(answers.deliver_sm(handover, version, self._form), handover)
                 except (NotBound, WindowFull):
                     continue
                 except LocalProtocolError:

@@ -5,16 +5,12 @@ SMPP 3.4 sections 4.4 and 5.2; the choices the specification leaves are in docs/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
-from datetime import UTC, datetime
-from functools import lru_cache
 
 from gateway.domain.address import NAME_SEPTETS_MAX, Address
 from gateway.domain.failure import Kind, Refused
-from gateway.domain.ids import made_at_us
-from gateway.domain.message import Front, Message, State
-from gateway.domain.verdict import STAT_OF_STATE
+from gateway.links.smpp_receipts import ReceiptForm, receipt_pdu
+from gateway.links.smpp_receipts import written_id as written_id  # noqa: PLC0414 - re-exported: ids in answers and in receipts are one
 from gateway.smpp import pdu as p
 from gateway.smpp import tlv, validity
 from gateway.smpp.consts import Npi, Status, Tag, Ton
@@ -23,18 +19,16 @@ from gateway.sms import udh
 from gateway.sms.content import CODINGS
 from gateway.sms.errors import UdhError
 from gateway.sms.segments import OCTETS_MAX, SEPTETS_MAX
-from gateway.store.outbox import KIND_RECEIPT, Handover
+from gateway.store.outbox import KIND_MO, Handover
 
 UDHI = 0x40
 SERVICE_TYPE_MAX = 5
-RECEIPT_ESM_CLASS = 0x04
 SHORT_MESSAGE_MAX = 254
 VERSION_3_4 = 0x34
 VERSION_5_0 = 0x50
 PRIORITY_MAX, PRIORITY_MAX_5_0 = 3, 4
 _NPIS = frozenset(int(npi) for npi in Npi)
 _SAR_TAGS = frozenset({int(Tag.SAR_MSG_REF_NUM), int(Tag.SAR_TOTAL_SEGMENTS), int(Tag.SAR_SEGMENT_SEQNUM)})
-_NETWORK_ERROR = re.compile(r"[0-9]{3,4}")
 # GSM service types of section 5.2.11: they say which bearer is meant, not which service of ours.
 _BEARERS = frozenset({"", "CMT", "CPT", "VMN", "VMA", "WAP", "USSD"})
 
@@ -212,16 +206,6 @@ def content_of(request: p.SubmitSm) -> tuple[int, bytes]:
     return request.esm_class | UDHI, udh.concat_header(reference & 0xFF, total, number) + body_of(request)
 
 
-def written_id(message_id: int, peer_version: int) -> str:
-    """A message's id as its partner reads it. SMPP 3.3 has room for eight hexadecimal digits: the microseconds, modulo 71 minutes."""
-    return str(message_id) if peer_version >= VERSION_3_4 else f"{made_at_us(message_id) & 0xFFFFFFFF:08X}"
-
-
-def answered_id(message: Message) -> int:
-    """The id its submission was answered with: its own, or that of the submit_multi it was one destination of."""
-    return int(message.reference) if message.reference is not None and message.front == Front.SMPP else message.id
-
-
 def service_name(service_type: str, services: Collection[str]) -> str:
     """Our service that a service_type names; a GSM bearer names the default one.
 
@@ -236,10 +220,10 @@ def service_name(service_type: str, services: Collection[str]) -> str:
     return service_type
 
 
-def deliver_sm(handover: Handover, peer_version: int) -> p.DeliverSm:
-    """An outbox row as the deliver_sm that says it; no optional parameters for peers below 3.4."""
-    if handover.entry.kind == KIND_RECEIPT:
-        return _receipt(handover, peer_version)
+def deliver_sm(handover: Handover, peer_version: int, form: ReceiptForm = "deliver_sm") -> p.DeliverSm | p.DataSm:
+    """An outbox row as the PDU that says it, receipts as their partner wants them; no optional parameters for peers below 3.4."""
+    if handover.entry.kind != KIND_MO:
+        return receipt_pdu(handover, peer_version, form)
     mo = handover.mo
     assert mo is not None
     tlvs: dict[int, bytes] = {}
@@ -260,49 +244,6 @@ def deliver_sm(handover: Handover, peer_version: int) -> p.DeliverSm:
         short_message=body,
         tlvs=tlvs,
     )
-
-
-_RECEIPTED_MESSAGE_ID, _MESSAGE_STATE_TAG = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.MESSAGE_STATE)
-_NETWORK_ERROR_CODE, _GSM_NETWORK = int(Tag.NETWORK_ERROR_CODE), 3
-_MESSAGE_STATE = {State.DELIVERED: 2, State.EXPIRED: 3, State.FAILED: 5}
-
-
-def _receipt(handover: Handover, peer_version: int) -> p.DeliverSm:
-    message, state = handover.message, State(handover.entry.state)
-    assert message is not None
-    message_id = written_id(answered_id(message), peer_version)
-    error = handover.error if handover.error is not None and _NETWORK_ERROR.fullmatch(handover.error) else "000"
-    # Appendix B, with fixed words only: no text of the message goes back, and nothing that could fail to encode.
-    text = (
-        f"id:{message_id} sub:001 dlvrd:{'001' if state is State.DELIVERED else '000'} submit date:{_date(message.accepted_at)} "
-        f"done date:{_date(handover.done_at)} stat:{STAT_OF_STATE[state]} err:{error} text:"
-    )
-    tlvs: dict[int, bytes] = {}
-    if peer_version >= VERSION_3_4:
-        tlvs = {_RECEIPTED_MESSAGE_ID: message_id.encode() + b"\0", _MESSAGE_STATE_TAG: bytes((_MESSAGE_STATE[state],))}
-        if error != "000":
-            tlvs[_NETWORK_ERROR_CODE] = bytes((_GSM_NETWORK,)) + int(error).to_bytes(2, "big")
-    return p.DeliverSm(
-        source_addr_ton=message.destination_ton,
-        source_addr_npi=message.destination_npi,
-        source_addr=message.destination,
-        dest_addr_ton=message.source_ton,
-        dest_addr_npi=message.source_npi,
-        destination_addr=message.source,
-        esm_class=RECEIPT_ESM_CLASS,
-        short_message=text.encode(),
-        tlvs=tlvs,
-    )
-
-
-def _date(at_us: int) -> str:
-    """The receipt's date, appendix B: YYMMDDhhmm, in UTC."""
-    return _minute(at_us // 60_000_000)
-
-
-@lru_cache(maxsize=256)
-def _minute(minutes: int) -> str:
-    return datetime.fromtimestamp(minutes * 60, UTC).strftime("%y%m%d%H%M")
 
 
 def alert(source: Address, esme: str, *, is_available: bool) -> p.AlertNotification:

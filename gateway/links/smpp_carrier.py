@@ -10,11 +10,12 @@ from collections.abc import Callable
 from gateway.domain.address import Address, AddressError, from_smpp
 from gateway.domain.ids import id_floor
 from gateway.domain.message import Flight
-from gateway.links.smpp_client import Bind
+from gateway.links.smpp_bind import Bind
 from gateway.links.smpp_transport import SmppTransport
 from gateway.links.wire_form import unpacked
+from gateway.services.correlation import Report
 from gateway.services.dispatch import Dispatch
-from gateway.services.outcome import Noted, Report
+from gateway.services.outcome import Noted
 from gateway.services.receive import REPEAT_US, Incoming, Received, Receiving
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt
@@ -53,6 +54,8 @@ class CarrierSide:
         self._delivered = delivered
         self.responded_late = dispatch.responded_late
         self.window_opened = dispatch.window_opened
+        self.congested = dispatch.congestion
+        self.alerted = dispatch.alerted
 
     def responded(self, flight: Flight, status: int, smsc_id: str) -> None:
         """A submit_sm was answered."""
@@ -101,12 +104,13 @@ class CarrierSide:
             int(told.state),
             text.stat if text is not None else "",
             told.error or None,
-            request.source_addr,
+            _handset(bind, request),
             request.destination_addr,
             self._world.clock.now_us(),
             self._world.next_id(),
             self._dispatch.flying(bind.link.name, told.smsc_id),
             text.text if text is not None else "",
+            text.id if text is not None and text.id != told.smsc_id else "",
         )
 
         def done(noted: Noted | None, error: BaseException | None) -> None:
@@ -124,7 +128,10 @@ class CarrierSide:
             body = request.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
         if bind.link.config.profile.is_packed:
             body = unpacked(request.esm_class, request.data_coding, body)
-        source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr, unknown_is_international=True)
+        addr, ton, npi = request.source_addr, request.source_addr_ton, request.source_addr_npi
+        if bind.link.read_number is not None:
+            addr, ton, npi = bind.link.read_number(addr, ton, npi)
+        source = from_smpp(ton, npi, addr, unknown_is_international=True)
         destination = Address(request.destination_addr.lstrip("+"), request.dest_addr_ton, request.dest_addr_npi)
         return Incoming(
             self._world.next_id(),
@@ -141,6 +148,12 @@ class CarrierSide:
             self._world.clock.monotonic(),
             request.protocol_id if isinstance(request, p.DeliverSm) else 0,
         )
+
+
+def _handset(bind: Bind, request: p.DeliverSm | p.DataSm) -> str:
+    if bind.link.read_number is None:
+        return request.source_addr
+    return bind.link.read_number(request.source_addr, request.source_addr_ton, request.source_addr_npi).digits_or_name
 
 
 def _sar(request: p.DeliverSm | p.DataSm) -> Concatenation | None:

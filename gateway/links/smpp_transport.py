@@ -24,8 +24,8 @@ class SmppTransport(asyncio.Protocol):
 
     # Thousands of idle sessions are normal at a door: no dict for each.
     __slots__ = (
-        "_clock", "_handle", "_is_flushing", "_is_unwanted", "_loop", "_made", "_stalled_at", "_timer", "_timer_at", "_transport", "peer",
-        "session",
+        "_clock", "_handle", "_is_flushing", "_is_unwanted", "_loop", "_made", "_stalled_at", "_timer", "_timer_at", "_transport",
+        "failure", "peer", "session",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +37,7 @@ class SmppTransport(asyncio.Protocol):
     ) -> None:
         self.session = session
         self.peer = ""
+        self.failure: Exception | None = None  # why the connection broke, where the loop knows
         self._clock = clock
         self._handle = handle
         self._transport: asyncio.Transport | None = None
@@ -77,6 +78,7 @@ class SmppTransport(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
+        self.failure = exc
         events = self.session.receive_eof(self._clock.monotonic())
         if events:
             self._handle(self, events)

@@ -211,7 +211,8 @@ class Delivering:
     def noticed(self, notice: Notice) -> None:
         """A message came to its end."""
         if notice.entry is not None:
-            self.offer(Handover(notice.entry, notice.message, None, notice.error, notice.done_at))
+            facts = (notice.message_state, notice.delivered, notice.user_reference)
+            self.offer(Handover(notice.entry, notice.message, None, notice.error, notice.done_at, *facts))
 
     def offer(self, handover: Handover) -> None:
         """A row was committed; a target that was never there finds it in the table."""

@@ -17,7 +17,7 @@ from gateway.domain.pacing import Pace
 from gateway.domain.verdict import ErrorTable
 from gateway.services.catalogue import Catalogue
 from gateway.services.lane import Lane, LaneState, LinkPort
-from gateway.services.outcome import Notice
+from gateway.services.outcome import Notice, Outcome
 from gateway.services.ports import Reader
 from gateway.services.queues import Queues
 from gateway.services.returns import Reroute, Returns
@@ -55,6 +55,7 @@ class Dispatch:
         metered: Collection[int] = (),
         reroute: Reroute | None = None,
         is_stopped: Callable[[Message], bool] | None = None,
+        rows: Outcome | None = None,
     ) -> None:
         self._world = world
         self._writer = writer
@@ -71,6 +72,7 @@ class Dispatch:
             catalogue,
             self.lanes,
             self._queues,
+            rows or Outcome(),
             correlated_max=limits.correlated_max,
             lane_of=self._lane_of,
             pump=self.pump,
@@ -86,6 +88,7 @@ class Dispatch:
         self.unanswered = self._returns.unanswered
         self.reported = self._returns.reported
         self.flying = self._returns.flying
+        self.regroup = self._returns.regroup
         self.end = self._returns.end
         self.withhold = self._queues.withhold
         self.restored = self._queues.restored
@@ -104,12 +107,8 @@ class Dispatch:
         """Take a link's lane away; what waits for it stays in the store, and answers may still come."""
         self.hold(name)
         lane = self._removed[name] = self.lanes.pop(name)
-        lane.is_unread = True
-        lane.waiting.clear()
-        lane.retries.clear()
-        if lane.timer is not None:
-            lane.timer.cancel()
-            lane.timer = None
+        lane.forget()
+        self._returns.forget(name)
 
     def hold(self, name: str) -> None:
         """Claim nothing more for a link, and give back what is claimed and has not left."""
@@ -138,6 +137,12 @@ class Dispatch:
         if pause_s:
             lane.pause(pause_s, now_s)
             self._wake(lane, now_s)
+
+    def alerted(self, destination: str) -> None:
+        """A handset is reachable again (alert_notification): what is to be tried again for it is tried now."""
+        for lane in self.lanes.values():
+            if lane.hurry(destination, self._world.clock.monotonic()):
+                self.pump(lane)
 
     def state(self, name: str) -> LaneState:
         """How a link's lane stands."""
@@ -331,21 +336,13 @@ class Dispatch:
             self.pump(lane)
 
     def _wake(self, lane: Lane, now_s: float) -> None:
-        """One timer per lane, for whichever comes first: a retry, a question to a destination, the end of a pause, or a token."""
+        """One timer per lane, for what it has to do next."""
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
         if lane.is_closed:
             return
-        due = lane.next_due()
-        if lane.waiting.count or lane.hungry or lane.claimed.count:
-            at = None
-            if lane.paused_until > now_s:
-                at = lane.paused_until
-            elif (lane.unpaid or lane.link.window_free > lane.reserved) and lane.pace.available(now_s) < 1:
-                at = now_s + lane.pace.delay(now_s)
-            if at is not None:
-                due = at if due is None else min(due, at)
+        due = lane.next_due(now_s)
         if due is not None:
             lane.timer = asyncio.get_running_loop().call_later(max(0.001, due - now_s), self.pump, lane)
 

@@ -248,6 +248,26 @@ class Lane:
             flight = heapq.heappop(self.retries)[2]
             self.waiting.put(flight.queue, flight)
 
+    def forget(self) -> None:
+        """Keep nothing in memory: all of it is in the store."""
+        self.is_unread = True
+        self.waiting.clear()
+        self.retries.clear()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def hurry(self, destination: str, now_s: float) -> bool:
+        """Let what waits to be tried again for a destination be due now; whether there is any."""
+        backoff = self.backoffs.get(destination)
+        if backoff is not None:
+            backoff.until_s = self._asks_at = now_s
+        is_retried = any(flight.message.destination == destination for _, _, flight in self.retries)
+        if is_retried:
+            self.retries = [(now_s, *entry[1:]) if entry[2].message.destination == destination else entry for entry in self.retries]
+            heapq.heapify(self.retries)
+        return is_retried or backoff is not None
+
     def withhold(self, message_id: int, last_id: int) -> None:
         """Take a message's segments out of memory."""
         for key in self.waiting.keys:
@@ -326,9 +346,17 @@ class Lane:
         if flight.queue in self.spilled:
             self.hungry[flight.queue] = None
 
-    def next_due(self) -> float | None:
-        """When the next retry or the next question to a destination is due."""
+    def next_due(self, now_s: float) -> float | None:
+        """When there is something to do: a retry, a question to a destination, the end of a pause, or a token, whichever is first."""
         due = self.retries[0][0] if self.retries else None
         if self.backoffs:
             due = self._asks_at if due is None else min(due, self._asks_at)
+        if self.waiting.count or self.hungry or self.claimed.count:
+            at = None
+            if self.paused_until > now_s:
+                at = self.paused_until
+            elif (self.unpaid or self.link.window_free > self.reserved) and self.pace.available(now_s) < 1:
+                at = now_s + self.pace.delay(now_s)
+            if at is not None:
+                due = at if due is None else min(due, at)
         return due

@@ -7,28 +7,22 @@ loop, which orders settlements and names the outbox row.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from billing import book
-from billing.event import ChargeState, FeeClass, Settlement
-from billing.schema import charge
-from gateway.domain.message import FINAL, Flight, Front, Message, State, fold
-from gateway.domain.verdict import STAT_OF_STATE, of_message_state
-from gateway.sms.content import text_of
-from gateway.store import messages, outbox, receipts
+from billing.event import Settlement
+from gateway.domain.message import Flight, Message, State
+from gateway.domain.verdict import of_message_state
+from gateway.services.correlation import Correlation, Report
+from gateway.services.parking import Parking, report_of
+from gateway.services.settling import settle_long, settle_short, whole_messages
+from gateway.services.telling import entry_for, intermediate_entry_for
+from gateway.store import ended, messages, options, outbox, receipts
+from gateway.store.ended import End
 from gateway.store.messages import Ending
-
-# Asked for by the sender, SMPP 3.4 section 5.2.17: 1 success and failure, 2 failure only.
-RECEIPT_ALWAYS, RECEIPT_ON_FAILURE = 1, 2
-CONNECTOR = "embedded"
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{1,32}", re.ASCII)
-_ID_WIDTHS = (1, 8, 9, 10, 16, 19, 20)
-UDHI = 0x40
-EXCERPT_CHARACTERS = 20
 
 
 class Submitted(NamedTuple):
@@ -67,108 +61,174 @@ class Ended(NamedTuple):
     seq: int
 
 
-class Report(NamedTuple):
-    """A receipt from the carrier; `flight` where the loop still had it in hand."""
-
-    link: str
-    smsc_id: str
-    message_state: int
-    stat: str
-    error: str | None
-    source: str  # the handset
-    destination: str  # our sender address
-    at: int
-    seq: int
-    flight: Flight | None
-    excerpt: str = ""  # the beginning of the message's text, where the receipt quotes it
-
-
 class Notice(NamedTuple):
-    """A whole message came to its end; `entry` is the outbox row that tells its sender, if he asked."""
+    """A whole message came to its end; `entry` is the outbox row that tells its sender, if he asked.
+
+    Its state is a live one where only an intermediate state is told.
+    """
 
     message: Message
     state: State
     error: str | None
     done_at: int
     entry: outbox.Entry | None
+    message_state: int | None = None  # SMPP's, where somebody said one
+    delivered: int = 0  # parts
+    user_reference: int | None = None  # of the submission, where its sender wants it back
 
 
 class Noted(NamedTuple):
-    """What a receipt did: `ended`, `intermediate`, `repeat` or `parked`; and its message's end, if it was that."""
+    """What a receipt did: `ended`, `intermediate`, `repeat`, `late`, `contradicts` or `parked`; and its message's end, if it was that."""
 
     effect: str
     notice: Notice | None
+    segment_id: int = 0  # that it ended
+
+
+class Replayed(NamedTuple):
+    """One parked receipt, matched again; `outcome` is None for one that still waits."""
+
+    id: int
+    outcome: str | None
+    notice: Notice | None = None
 
 
 class Outcome:
-    """The operations; `_parked` belongs to the writer thread."""
+    """The operations; what they remember belongs to the writer thread."""
 
-    def __init__(self) -> None:
-        self._parked: dict[tuple[str, str], int] = {}
-        self._exact: set[str] = set()  # links whose receipts have repeated an id as it was: there no other form is tried
+    def __init__(self, groups: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._correlation = Correlation(groups)
+        self.parking = Parking(self._correlation)
 
     def submit_many(self, conn: Connection, items: Sequence[Submitted]) -> list[Notice | None]:
         """Record SMSC ids; a receipt that came before its response finds its message here."""
         messages.set_submitted(conn, [(item.flight.segment_id, item.smsc_id, item.at) for item in items])
-        if not self._parked:
-            return [None] * len(items)
+        self.parking.load(conn)
         # By place: a segment that was sent again may be here twice, answered late and answered.
-        early = [place for place, item in enumerate(items) if (item.flight.link, item.smsc_id) in self._parked]
-        adopted = dict(zip(early, self._adopt(conn, [items[place] for place in early]), strict=True))
-        return [adopted.get(place) for place in range(len(items))]
+        early = self.parking.waits_for([(item.flight.link, item.smsc_id) for item in items])
+        notices: list[Notice | None] = [None] * len(items)
+        for place in early:
+            notices[place] = self._adopt(conn, items[place])
+        return notices
 
-    def _adopt(self, conn: Connection, items: Sequence[Submitted]) -> list[Notice | None]:
-        ended: list[Ended | None] = []
-        for item in items:
-            parked = receipts.take_parked(conn, item.flight.link, item.smsc_id, item.flight.message.accepted_at, item.at)
-            self._parked.pop((item.flight.link, item.smsc_id), None)
-            state = of_message_state(parked.message_state) if parked else None
-            if parked is None or state is None:
-                ended.append(None)
-            else:
-                ended.append(Ended(Ending(item.flight, state, item.at, None, parked.error, item.smsc_id, parked.message_state), item.seq))
-        notices = iter(end_many(conn, [one for one in ended if one is not None]))
-        return [next(notices) if one is not None else None for one in ended]
+    def _adopt(self, conn: Connection, item: Submitted) -> Notice | None:
+        """The first final receipt that waited for an id ends its segment; one older than its message belongs to an earlier use."""
+        notice: Notice | None = None
+        for row in self.parking.take(conn, item.flight.link, item.smsc_id):
+            report = report_of(row, item.at, item.seq)
+            if row.received_at >= item.flight.message.accepted_at and self._correlation.is_of(conn, report, item.flight, item.smsc_id):
+                settled = self._settle(conn, report, item.flight)
+                outcome = receipts.ADOPTED if settled.effect == "ended" else settled.effect
+                receipts.close(conn, row.id, outcome, item.at, item.flight.segment_id)
+                notice = notice or settled.notice
+        return notice
 
     def report_many(self, conn: Connection, reports: Sequence[Report]) -> list[Noted]:
         """Match receipts to live segments and end those; park what matches nothing."""
-        flights = self._resolve(conn, reports)
+        self.parking.load(conn)
+        flights = self._correlation.segments_of(conn, reports)
         noted: list[Noted | None] = [None] * len(reports)
         endings: list[tuple[int, Ended]] = []
         for place, (report, flight) in enumerate(zip(reports, flights, strict=True)):
             state = of_message_state(report.message_state)
             if state is None:
-                noted[place] = Noted("intermediate", None)
+                is_over = flight is None or any(each.ending.flight.segment_id == flight.segment_id for _, each in endings)
+                noted[place] = Noted("intermediate", None if flight is None or is_over else self._tell(conn, report, flight))
+            elif report.ended_segment:
+                noted[place] = self._after_the_end(conn, report, report.ended_segment)
             elif flight is None:
-                self._park(conn, report)
-                noted[place] = Noted("parked", None)
+                noted[place] = self._unmatched(conn, report)
             else:
-                ending = Ending(flight, state, report.at, None, report.error or None, report.smsc_id, report.message_state)
-                endings.append((place, Ended(ending, report.seq)))
-        before = [ended for _, ended in endings]
+                endings.append((place, _ended_by(report, flight, state, self._correlation.id_of(report))))
         took: list[bool] = []
-        notices = end_many(conn, before, took)
-        for (place, _), notice, is_new in zip(endings, notices, took, strict=True):
-            noted[place] = Noted("ended" if is_new else "repeat", notice)
+        notices = end_many(conn, [each for _, each in endings], took)
+        for (place, each), notice, is_new in zip(endings, notices, took, strict=True):
+            segment_id = each.ending.flight.segment_id
+            noted[place] = Noted("ended", notice, segment_id) if is_new else self._after_the_end(conn, reports[place], segment_id)
         return [one for one in noted if one is not None]
 
-    def _resolve(self, conn: Connection, reports: Sequence[Report]) -> list[Flight | None]:
-        """The segment of each receipt: by its id, else by another form of its id, else by its addresses and what it quotes."""
-        missing = [(report.link, report.smsc_id) for report in reports if report.flight is None]
-        found = messages.find_by_smsc_ids(conn, missing) if missing else {}
-        flights = [report.flight or found.get((report.link, report.smsc_id)) for report in reports]
-        self._exact.update(report.link for report, flight in zip(reports, flights, strict=True) if flight is not None)
-        for place, report in enumerate(reports):
-            if flights[place] is None:
-                other = None if report.link in self._exact else _in_other_form(conn, report)
-                flights[place] = other or _unknown_one(conn, report)
-        return flights
+    def _tell(self, conn: Connection, report: Report, flight: Flight) -> Notice | None:
+        """Pass an intermediate state on to a sender who asked for that."""
+        entry = intermediate_entry_for(flight.message, report.message_state, report.seq)
+        if entry is None or ended.of_segment(conn, flight.segment_id) is not None or outbox.is_told(conn, entry):
+            return None
+        outbox.insert(conn, [entry])
+        notice = Notice(flight.message, State.SUBMITTED, report.error, report.at, entry, report.message_state)
+        found = options.load(conn, [flight.message.id]) if options.are_in_use(conn) else {}
+        return notice._replace(user_reference=found[flight.message.id].user_reference) if found else notice
+
+    def _settle(self, conn: Connection, report: Report, flight: Flight) -> Noted:
+        """What one final receipt does to its segment."""
+        state = of_message_state(report.message_state)
+        assert state is not None, "only final receipts wait"
+        took: list[bool] = []
+        (notice,) = end_many(conn, [_ended_by(report, flight, state, self._correlation.id_of(report))], took)
+        return Noted("ended", notice, flight.segment_id) if took[0] else self._after_the_end(conn, report, flight.segment_id)
+
+    def _after_the_end(self, conn: Connection, report: Report, segment_id: int) -> Noted:
+        """A receipt for a segment that has ended moves no money, whatever it says; one that says otherwise is kept for people to see."""
+        end = ended.of_segment(conn, segment_id)
+        return self._against(conn, report, end) if end is not None else Noted("repeat", None)
+
+    def _against(self, conn: Connection, report: Report, end: End) -> Noted:
+        if of_message_state(report.message_state) is end.state:
+            return Noted("repeat", None, end.segment_id)
+        effect = receipts.LATE if end.message_state is None else receipts.CONTRADICTS
+        self.parking.record(conn, report, end.segment_id, effect)
+        return Noted(effect, None, end.segment_id)
+
+    def _unmatched(self, conn: Connection, report: Report) -> Noted:
+        end = self._correlation.end_of(conn, report)
+        if end is not None:
+            return self._against(conn, report, end)
+        self._park(conn, report)
+        return Noted("parked", None)
 
     def _park(self, conn: Connection, report: Report) -> None:
-        receipts.park(conn, report.seq, report.link, report.smsc_id, report.message_state, report.error, report.at)
-        self._parked[report.link, report.smsc_id] = report.seq
-        if len(self._parked) > 10_000:
-            del self._parked[next(iter(self._parked))]
+        self.parking.park(conn, report)
+
+    def replay_many(self, conn: Connection, ids: Sequence[int], at: int, seqs: Sequence[int]) -> list[Replayed]:
+        """Match parked receipts again, as if they came now."""
+        self.parking.load(conn)
+        rows = receipts.by_ids(conn, ids)
+        reports = [report_of(row, at, seq) for row, seq in zip(rows, seqs, strict=False)]
+        replayed = []
+        for row, report in zip(rows, reports, strict=True):
+            (flight,) = self._correlation.segments_of(conn, [report], is_again=True)
+            noted: Noted | None = None
+            if flight is not None and flight.message.accepted_at <= row.received_at:
+                noted = self._settle(conn, report, flight)
+            elif (end := self._correlation.end_of(conn, report)) is not None:
+                noted = self._against(conn, report, end)
+            if noted is None:
+                replayed.append(Replayed(row.id, None))
+                continue
+            outcome = receipts.REPLAYED if noted.effect == "ended" else noted.effect
+            receipts.close(conn, row.id, outcome, at, noted.segment_id)
+            replayed.append(Replayed(row.id, outcome, noted.notice))
+        return replayed
+
+    def regroup_many(self, conn: Connection, items: Sequence[Mapping[str, Sequence[str]]]) -> list[None]:
+        """Other links share their receipts now; what waits may mean a message of another link."""
+        self._correlation.regroup(items[-1])
+        self.parking.load(conn)
+        return [None] * len(items)
+
+    def forget_many(self, conn: Connection, links: Sequence[str]) -> list[None]:
+        """Links are gone, and with them what was learnt of their receipts."""
+        for link in links:
+            self._correlation.forget(conn, link)
+        return [None] * len(links)
+
+    def hold_unknown_many(self, conn: Connection, items: Sequence[tuple[Flight, int]]) -> list[None]:
+        """Leave segments whose outcome nobody knows to their receipt, which may be here already, or their expiry: (flight, when)."""
+        self.parking.is_new = True
+        return hold_unknown_many(conn, items)
+
+
+def _ended_by(report: Report, flight: Flight, state: State, smsc_id: str) -> Ended:
+    ending = Ending(flight, state, report.at, None, report.error or None, smsc_id, report.message_state)
+    return Ended(ending, report.seq)
 
 
 def retry_many(conn: Connection, items: Sequence[Retry]) -> list[None]:
@@ -223,152 +283,37 @@ def end_many(conn: Connection, items: Sequence[Ended], took: list[bool] | None =
         took.extend(id(item.ending) in fresh for item in items)
     notices: list[Notice | None] = [None] * len(items)
     settlements: list[Settlement] = []
-    long_ones = _long_messages(conn, [item for item in items if id(item.ending) in fresh and item.ending.flight.message.segments > 1])
+    touched = {item.ending.flight.message.id for item in items if item.ending.flight.message.segments > 1 and id(item.ending) in fresh}
+    long_ones = whole_messages(conn, touched) if touched else {}
     for place, item in enumerate(items):
         ending = item.ending
         if id(ending) not in fresh:
             continue
         message = ending.flight.message
         if message.segments == 1:
-            settlement, state = _settle_short(item), ending.state
+            settlement, state = settle_short(ending, item.seq), ending.state
+            error, message_state, delivered = ending.error, ending.message_state, int(state is State.DELIVERED)
         else:
             whole = long_ones.pop(message.id, None)
             if whole is None:
                 continue
-            settlement, state = _settle_long(item, *whole)
+            settlement, state = settle_long(ending, item.seq, whole), whole.state
+            error, message_state, delivered = whole.error, whole.message_state, whole.delivered
         settlements.append(settlement)
-        notices[place] = Notice(message, state, ending.error, ending.done_at, _entry_for(message, state, item.seq))
+        entry = entry_for(message, state, item.seq)
+        notices[place] = Notice(message, state, error, ending.done_at, entry, message_state, delivered)
     book.settle_many(conn, settlements, now_us=items[0].ending.done_at)
-    outbox.insert(conn, [notice.entry for notice in notices if notice is not None and notice.entry is not None])
-    return notices
+    entries = [notice.entry for notice in notices if notice is not None and notice.entry is not None]
+    outbox.insert(conn, entries)
+    return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
 
 
-_CHARGE_STATES = {State.DELIVERED: ChargeState.CAPTURED, State.FAILED: ChargeState.RELEASED, State.EXPIRED: ChargeState.EXPIRED}
-
-
-def _settle_short(item: Ended) -> Settlement:
-    flight, state, done_at, _, error, smsc_id, _ = item.ending
-    is_delivered = state is State.DELIVERED
-    return Settlement(
-        flight.message.id,
-        _CHARGE_STATES[state],
-        flight.wallet,
-        flight.held_minor,
-        flight.held_minor if is_delivered else 0,
-        1 if is_delivered else 0,
-        item.seq,
-        STAT_OF_STATE[state],
-        done_at,
-        error,
-        smsc_id,
-        flight.link,
-    )
-
-
-class _Whole(NamedTuple):
-    """All segments of a long message at their end, and how its price was made."""
-
-    segments: list[tuple[int, int, str | None, str | None]]
-    unit_price_minor: int
-    is_per_part: bool
-
-
-_PRICES = select(charge.c.id, charge.c.unit_price_minor, charge.c.fee_class).where(charge.c.id.in_(bindparam("ids", expanding=True)))
-
-
-def _long_messages(conn: Connection, items: Sequence[Ended]) -> dict[int, _Whole]:
-    """Of the long messages that these endings touched, those that are at their end now."""
-    if not items:
-        return {}
-    ids = sorted({item.ending.flight.message.id for item in items})
-    ended = {
-        message_id: segments
-        for message_id, segments in messages.states_of(conn, ids).items()
-        if all(state >= FINAL for _, state, _, _ in segments)
-    }
-    prices = {row[0]: (row[1], row[2]) for row in conn.execute(_PRICES, {"ids": list(ended)})} if ended else {}
-    return {
-        message_id: _Whole(segments, prices[message_id][0], prices[message_id][1] == FeeClass.PER_PART)
-        for message_id, segments in ended.items()
-    }
-
-
-def _settle_long(
-    item: Ended, segments: list[tuple[int, int, str | None, str | None]], unit_price_minor: int, is_per_part: bool
-) -> tuple[Settlement, State]:
-    """Per part: what was delivered is paid. Per message: all of it must have been."""
-    flight = item.ending.flight
-    state = fold(state for _, state, _, _ in segments)
-    delivered = sum(1 for _, each, _, _ in segments if each == State.DELIVERED)
-    charged = delivered if is_per_part or delivered == len(segments) else 0
-    amount = unit_price_minor * delivered if is_per_part else flight.held_minor if charged else 0
-    ids = ";".join(smsc_id for _, _, smsc_id, _ in segments if smsc_id)
-    error = next((error for _, each, _, error in segments if each != State.DELIVERED and error), None)
-    settlement = Settlement(
-        flight.message.id,
-        ChargeState.CAPTURED if charged else _CHARGE_STATES[state],
-        flight.wallet,
-        flight.held_minor,
-        amount,
-        charged,
-        item.seq,
-        STAT_OF_STATE[state],
-        item.ending.done_at,
-        error,
-        ids or None,
-        flight.link,
-    )
-    return settlement, state
-
-
-def _entry_for(message: Message, state: State, entry_id: int) -> outbox.Entry | None:
-    """The outbox row for a message's sender: an SMPP partner who asked for a receipt, or the messenger."""
-    if message.front == Front.IM:
-        return outbox.Entry(entry_id, outbox.connector_target(CONNECTOR), outbox.KIND_STATUS, message.id, int(state))
-    if message.front != Front.SMPP or message.partner_id is None:
-        return None
-    asked = message.registered_delivery & 0x03
-    if asked == RECEIPT_ALWAYS or (asked == RECEIPT_ON_FAILURE and state is not State.DELIVERED):
-        return outbox.Entry(entry_id, outbox.partner_target(message.partner_id), outbox.KIND_RECEIPT, message.id, int(state))
-    return None
-
-
-def _in_other_form(conn: Connection, report: Report) -> Flight | None:
-    """The one live segment to this handset whose id the receipt may mean."""
-    handset = report.source.lstrip("+")
-    found = messages.find_by_smsc_ids(conn, [(report.link, form) for form in _other_forms(report.smsc_id)])
-    meant = [flight for flight in found.values() if flight.message.destination == handset]
-    return meant[0] if len(meant) == 1 else None
-
-
-def _other_forms(smsc_id: str) -> list[str]:
-    """COMPAT: SMSCs name a message in hexadecimal in submit_sm_resp and in decimal in its receipt, or the reverse, pad, or change case."""
-    forms = {smsc_id.upper(), smsc_id.lower()}
-    numbers = [int(smsc_id, 16)] if _HEXADECIMAL.fullmatch(smsc_id) else []
-    if numbers and smsc_id.isdigit():
-        numbers.append(int(smsc_id))
-    for number in numbers:
-        for written in (str(number), f"{number:X}", f"{number:x}"):
-            forms.update(written.zfill(width) for width in _ID_WIDTHS)
-    return sorted(forms - {smsc_id})
-
-
-def _unknown_one(conn: Connection, report: Report) -> Flight | None:
-    """The one segment of unknown outcome between these addresses whose text the receipt quotes, if there is no other.
-
-    The addresses alone prove nothing: the receipt may be another message's, sent again or ended long ago.
-    """
-    if not report.excerpt:
-        return None
-    found = messages.find_unanswered(conn, report.link, report.destination, report.source)
-    candidates = [(flight, state) for flight, state in found if _quotes(report.excerpt, flight)]
-    if len(candidates) != 1 or candidates[0][1] != State.UNKNOWN:
-        return None
-    return candidates[0][0]
-
-
-def _quotes(excerpt: str, flight: Flight) -> bool:
-    """Whether a receipt's text is the first 20 characters of this segment's (SMPP 3.4 appendix B)."""
-    message = flight.message
-    text = None if message.esm_class & UDHI else text_of(message.data_coding, flight.body)
-    return text is not None and text[:EXCERPT_CHARACTERS].strip() == excerpt
+def _with_references(conn: Connection, notices: Sequence[Notice | None]) -> list[Notice | None]:
+    """Add what senders want back in their receipts."""
+    found = options.load(conn, [notice.message.id for notice in notices if notice is not None and notice.entry is not None])
+    return [
+        notice._replace(user_reference=found[notice.message.id].user_reference)
+        if notice is not None and notice.message.id in found
+        else notice
+        for notice in notices
+    ]

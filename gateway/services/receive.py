@@ -20,8 +20,8 @@ from gateway.domain.keywords import Keyword
 from gateway.domain.message import Front, UnknownOutcome
 from gateway.services.catalogue import Catalogue, ShortCode
 from gateway.services.opt_outs import OptOut
-from gateway.services.outcome import CONNECTOR
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
+from gateway.services.telling import CONNECTOR
 from gateway.sms import national, udh
 from gateway.sms.coding import ALPHABETS, rewritten
 from gateway.sms.content import Content, decode

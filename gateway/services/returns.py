@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.domain.message import MODE_MASK, SENT_ONCE, Flight, State, UnknownOutcome
 from gateway.domain.verdict import RETRY_S, Verdict, of_status
 from gateway.services import outcome
 from gateway.services.catalogue import Catalogue
+from gateway.services.correlation import Report
 from gateway.services.lane import PAGE, Lane
-from gateway.services.outcome import Ended, Move, Noted, Notice, Outcome, Report, Retry, Submitted
+from gateway.services.outcome import Ended, Move, Noted, Notice, Outcome, Retry, Submitted
 from gateway.services.ports import Reader
 from gateway.services.queues import Queues
 from gateway.store import messages
@@ -38,6 +39,7 @@ class Returns:
         catalogue: Catalogue,
         lanes: dict[str, Lane],
         queues: Queues,
+        rows: Outcome,
         *,
         correlated_max: int,
         lane_of: Callable[[str], Lane],
@@ -56,18 +58,19 @@ class Returns:
         self._noticed = noticed
         self._reroute = reroute
         self._flying: dict[tuple[str, str], Flight] = {}
-        self._ended: dict[tuple[str, str], None] = {}
+        self._ended: dict[tuple[str, str], int] = {}  # the segment that a receipt ended
         self._resends: dict[int, int] = {}
         self._refusals: dict[int, int] = {}
-        rows = Outcome()
         self.claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
         self._submit: Bulk[Submitted, Notice | None] = Bulk(rows.submit_many, rank=2, is_kept=True)
         self._retry: Bulk[Retry, None] = Bulk(outcome.retry_many, rank=2, is_kept=True)
         self._note: Bulk[Retry, None] = Bulk(outcome.note_many, rank=2, is_kept=True)
-        self._hold: Bulk[tuple[Flight, int], None] = Bulk(outcome.hold_unknown_many, rank=2, is_kept=True)
+        self._hold: Bulk[tuple[Flight, int], None] = Bulk(rows.hold_unknown_many, rank=2, is_kept=True)
         self._move: Bulk[Move, bool] = Bulk(outcome.move_many, rank=2, is_kept=True)
         self._end: Bulk[Ended, Notice | None] = Bulk(outcome.end_many, rank=3, is_kept=True)
         self._report: Bulk[Report, Noted] = Bulk(rows.report_many, rank=4)
+        self._regroup: Bulk[Mapping[str, Sequence[str]], None] = Bulk(rows.regroup_many, rank=1, is_kept=True)
+        self._forget: Bulk[str, None] = Bulk(rows.forget_many, rank=1, is_kept=True)
 
     def policy(self, flight: Flight) -> UnknownOutcome:
         """What to do with a segment whose outcome nobody knows: as its service says, but what is sent once is never sent again."""
@@ -268,20 +271,31 @@ class Returns:
     def reported(self, report: Report, done: Callable[[Noted | None, BaseException | None], None]) -> None:
         """A receipt came; `done` when it may be acknowledged."""
         key = (report.link, report.smsc_id)
-        if key in self._ended:
-            done(Noted("repeat", None), None)
-            return
+        if ended := self._ended.get(key):
+            # Again, or against it: the store knows how it ended.
+            report = report._replace(flight=None, ended_segment=ended)
 
         def noted(result: Noted | None, error: BaseException | None) -> None:
             if result is not None:
                 if result.effect == "ended":
                     self._flying.pop(key, None)
-                    _remember(self._ended, key, None, self._correlated_max)
+                    _remember(self._ended, key, result.segment_id, self._correlated_max)
                 if result.notice is not None:
                     self._noticed(result.notice)
             done(result, error)
 
         self._writer.put(self._report, report, noted)
+
+    def regroup(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Other links share their receipts from now on."""
+        self._writer.put(self._regroup, groups, _ignore)
+
+    def forget(self, link: str) -> None:
+        """A link is gone: who bears its name next may be another carrier, with other ids."""
+        for kept in (self._flying, self._ended):
+            for key in [key for key in kept if key[0] == link]:
+                del kept[key]
+        self._writer.put(self._forget, link, _ignore)
 
     def end(self, flight: Flight, state: State, error: str, status: int | None = None) -> None:
         """Bring a segment to its end without a receipt."""

@@ -7,7 +7,7 @@ in any form. Matching ids across hexadecimal, decimal and zero-padded forms is t
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from gateway.smpp.consts import DataCoding, EsmClass, MessageState, Tag
 from gateway.smpp.message_pdus import DataSm, DeliverSm
@@ -25,6 +25,7 @@ _TEXT_CHARACTERS_MAX = 20  # appendix B: the first 20 characters of the message
 _TYPE_MASK = int(EsmClass.TYPE_MASK)
 _RECEIPT_TYPES = frozenset({int(EsmClass.DELIVERY_RECEIPT), int(EsmClass.INTERMEDIATE_NOTIFICATION)})
 _UCS2 = int(DataCoding.UCS2)
+_GSM_NETWORK = 3  # section 5.3.2.31
 _FIELDS: Final[dict[str, str]] = {
     "submitdate": "submit_date",
     "donedate": "done_date",
@@ -149,6 +150,34 @@ def _state(number: int) -> MessageState:
     return _NUMBERS.get(number, MessageState.UNKNOWN)
 
 
+class Dialect(Protocol):
+    """A carrier's own way of writing receipts; gateway.smpp.dialects has them."""
+
+    @property
+    def is_text_trusted(self) -> bool: ...
+
+    def parse(self, text: str) -> Receipt | None: ...
+
+    def state_of(self, stat: str, error: str) -> MessageState: ...
+
+    def error_of(self, error: str) -> str: ...
+
+
+def read_in(dialect: Dialect, pdu: DeliverSm | DataSm) -> Report | None:
+    """The DLR in a deliver_sm or data_sm of a carrier with its own way of writing them, None when it is no receipt."""
+    named = get_text(pdu, Tag.RECEIPTED_MESSAGE_ID)
+    is_typed = pdu.esm_class & _TYPE_MASK in _RECEIPT_TYPES
+    if not is_typed and not named and not dialect.is_text_trusted:
+        return None
+    receipt = dialect.parse(_text(pdu))
+    if not is_typed and not named and receipt is None:
+        return None
+    error = _error(pdu, receipt)
+    state = get_int(pdu, Tag.MESSAGE_STATE)
+    told = dialect.state_of(receipt.stat if receipt else "", error) if state is None else _state(state)
+    return Report(named or (receipt.id if receipt else ""), told, dialect.error_of(error), receipt)
+
+
 def read(pdu: DeliverSm | DataSm, *, trust_text: bool = False) -> Report | None:
     """The DLR in a deliver_sm or data_sm, None when it is no receipt; optional parameters win over the text.
 
@@ -175,8 +204,9 @@ def _text(pdu: DeliverSm | DataSm) -> str:
 
 
 def _error(pdu: DeliverSm | DataSm, receipt: Receipt | None) -> str:
-    """network_error_code's number (without its network type) or the text's err."""
+    """network_error_code's number, with the network's type before it where that is not GSM, or the text's err."""
     code = pdu.tlvs.get(Tag.NETWORK_ERROR_CODE, b"")
     if len(code) == 3:
-        return f"{int.from_bytes(code[1:], 'big'):03d}"
+        number = f"{int.from_bytes(code[1:], 'big'):03d}"
+        return number if code[0] in (0, _GSM_NETWORK) else f"{code[0]}:{number}"
     return receipt.err if receipt else ""

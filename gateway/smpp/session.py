@@ -55,7 +55,7 @@ class Session(SessionCore):
         else:
             self._owed[sequence] = open_count - 1
         self._owed_count -= 1
-        if self._peer_unbind is not None and not self._owed_count:
+        if self._peer_unbind is not None and self._is_even():
             self._answer_unbind()
 
     def accept_bind(self, request: Bind, system_id: str, now: float) -> None:
@@ -102,6 +102,8 @@ class Session(SessionCore):
         if frames:
             self._heard_at = now
             self._take_frames(frames, now, events)
+            if self._peer_unbind is not None and self._state is State.UNBINDING and self._is_even():
+                self._answer_unbind()
         if self.close_expected:
             self._tell_end(events)
         elif broken is not None:
@@ -189,14 +191,19 @@ class Session(SessionCore):
             events.append(e.BindRequested(pdu))
 
     def _take_unbind(self, sequence: int) -> None:
-        """Answer at once when nothing is owed; else when the application has answered, or unbind_timeout_s is over."""
+        """Answer at once when nothing is owed; else when the application has answered, or the time for it is over."""
         self._peer_unbind = sequence
-        if not self._owed_count:
+        if self._is_even() or (self._state is State.UNBINDING and not self._owed_count):
             self._answer_unbind()
             return
         if self._state is not State.UNBINDING:  # repeating unbind wins no time
             self._enter(State.UNBINDING)
-            self._unbind_deadline = self._now + self._limits.unbind_timeout_s
+            limits = self._limits
+            self._unbind_deadline = self._now + (limits.unbind_timeout_s if self._owed_count else limits.drain_timeout_s)
+
+    def _is_even(self) -> bool:
+        """Whether an unbind of the peer can be answered. The ESME waits for its own answers too: what they say is never unknown then."""
+        return not self._owed_count and (self.role is Role.SMSC or not self._window)
 
     def _take_broken_response(self, error: FieldError, frame: bytes, status: int, pending: Pending, events: list[e.Event]) -> None:
         """An unreadable answer: its status still counts when it is an error, else nobody knows what the peer did."""

@@ -31,7 +31,11 @@ Pending = tuple[object, Pdu, float]  # context, request, sent at
 
 
 class Limits(NamedTuple):
-    """Every limit of a session; 0 switches enquire_link_s and inactivity_timeout_s off."""
+    """Every limit of a session; 0 switches enquire_link_s and inactivity_timeout_s off.
+
+    An enquire_link_timeout_s of 0 is response_timeout_s. drain_timeout_s is for the ESME: how long its answer to the SMSC's unbind waits
+    for the answers it is still owed itself.
+    """
 
     window_max: int = 10
     peer_window_max: int = 1000
@@ -42,6 +46,8 @@ class Limits(NamedTuple):
     inactivity_timeout_s: float = 0
     pdu_timeout_s: float = 10
     unbind_timeout_s: float = 5
+    enquire_link_timeout_s: float = 0
+    drain_timeout_s: float = 4
 
 
 class SessionCore:
@@ -92,7 +98,7 @@ class SessionCore:
     @property
     def window_free(self) -> int:
         """How many requests may be sent now; 0 when not bound."""
-        return self._window_max - len(self._window) if self._state in BOUND else 0
+        return max(0, self._window_max - len(self._window)) if self._state in BOUND else 0
 
     @property
     def in_flight(self) -> int:
@@ -113,6 +119,11 @@ class SessionCore:
         """From now on the peer may have so many requests unanswered; those over it are throttled."""
         assert peer_window_max > 0
         self._limits = self._limits._replace(peer_window_max=peer_window_max)
+
+    def resize_window(self, window_max: int) -> None:
+        """From now on this many requests may be unanswered; what is over it stays and is answered."""
+        assert window_max > 0
+        self._window_max = window_max
 
     def data_to_send(self) -> bytes:
         """Take what is to be written to the connection now."""
@@ -187,7 +198,7 @@ class SessionCore:
             due.append(self._unbind_deadline)
         else:
             if self._enquired_at is not None:
-                due.append(self._enquired_at + limits.response_timeout_s)
+                due.append(self._enquired_at + self._enquire_link_timeout_s())
             elif limits.enquire_link_s:
                 due.append(self._heard_at + limits.enquire_link_s)
             if limits.inactivity_timeout_s:
@@ -234,9 +245,12 @@ class SessionCore:
             if self._peer_unbind is None:
                 return e.CloseReason.UNBIND_TIMEOUT
             self._answer_unbind()
-        elif self._enquired_at is not None and self._state in BOUND and self._enquired_at + limits.response_timeout_s <= now:
+        elif self._enquired_at is not None and self._state in BOUND and self._enquired_at + self._enquire_link_timeout_s() <= now:
             return e.CloseReason.ENQUIRE_LINK_TIMEOUT
         return None
+
+    def _enquire_link_timeout_s(self) -> float:
+        return self._limits.enquire_link_timeout_s or self._limits.response_timeout_s
 
     def _prove_life(self, now: float) -> None:
         """Unbind a session on which only enquire_link moves; ask a silent peer whether it is there."""

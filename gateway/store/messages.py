@@ -123,13 +123,23 @@ def end(conn: Connection, endings: Sequence[Ending]) -> list[Ending]:
     return [ending for ending, row in zip(endings, rows, strict=True) if bulk.execute(conn, _END, [row]) == 1]
 
 
-def states_of(conn: Connection, message_ids: Iterable[int]) -> dict[int, list[tuple[int, int, str | None, str | None]]]:
-    """Per message its segments' (number, state, smsc id, error), by number."""
-    found: dict[int, list[tuple[int, int, str | None, str | None]]] = {}
-    columns = (segment.c.id, segment.c.state, segment.c.smsc_id, segment.c.error)
+class Part(NamedTuple):
+    """How one segment of a message stands."""
+
+    number: int
+    state: int
+    smsc_id: str | None
+    error: str | None
+    message_state: int | None
+
+
+def states_of(conn: Connection, message_ids: Iterable[int]) -> dict[int, list[Part]]:
+    """Per message its segments, by number."""
+    found: dict[int, list[Part]] = {}
+    columns = (segment.c.id, segment.c.state, segment.c.smsc_id, segment.c.error, segment.c.message_state)
     for message_id in message_ids:
         query = select(*columns).where(segment.c.id.between(message_id + 1, message_id + SEGMENTS_MAX)).order_by(segment.c.id)
-        found[message_id] = [(row[0] - message_id, row[1], row[2], row[3]) for row in conn.execute(query)]
+        found[message_id] = [Part(row[0] - message_id, *row[1:]) for row in conn.execute(query)]
     return found
 
 

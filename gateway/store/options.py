@@ -24,13 +24,22 @@ class Option(NamedTuple):
     data_coding: int | None = None  # as the sender gave it, where its parts have another
 
 
+_IN_USE = "message options"
 _INSERT = bulk.insert_into(message_option, *Option._fields)
 
 
 def insert(conn: Connection, rows: Sequence[Option]) -> None:
     """Write the options of new messages."""
     if rows:
+        conn.info[_IN_USE] = True
         bulk.execute(conn, _INSERT, rows)
+
+
+def are_in_use(conn: Connection) -> bool:
+    """Whether any message has options, as far as this connection knows; asked once, so that who uses none pays nothing."""
+    if _IN_USE not in conn.info:
+        conn.info[_IN_USE] = conn.execute(select(message_option.c.message_id).limit(1)).first() is not None
+    return bool(conn.info[_IN_USE])
 
 
 def dress(conn: Connection, flights: Sequence[Flight]) -> None:

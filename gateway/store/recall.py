@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from gateway.domain.ids import EPOCH_US, id_floor
 from gateway.domain.message import MESSAGE_MASK, SEGMENTS_MAX, Message, State
+from gateway.store import options
 from gateway.store.options import Option
 from gateway.store.schema import attempt, message, message_option, segment
 
@@ -117,7 +118,7 @@ def rewrite(conn: Connection, new: Message, bodies: Sequence[bytes] | None, retr
     conn.execute(update(segment).where(in_message).values(expires_at=new.expires_at, retry_at=retry_at))
     conn.execute(delete(message_option).where(message_option.c.message_id == new.id))
     if option is not None:
-        conn.execute(insert(message_option).values(option._asdict()))
+        options.insert(conn, [option])
 
 
 def _rewrite_parts(conn: Connection, new: Message, bodies: Sequence[bytes]) -> None:

@@ -142,6 +142,9 @@ Index(
     sqlite_where=text("state IN (1, 2, 3)"),
     postgresql_where=text("state IN (1, 2, 3)"),
 )
+# For receipts that come after all: few segments end without being delivered.
+_IS_UNDELIVERED = text("state IN (11, 12) AND smsc_id IS NOT NULL")
+Index("segment_undelivered", segment.c.smsc_id, sqlite_where=_IS_UNDELIVERED, postgresql_where=_IS_UNDELIVERED)
 
 attempt = Table(
     "attempt",
@@ -242,7 +245,8 @@ parked_receipt = Table(
     Column("destination", String(21), comment="our sender address"),
     Column("stat", String(16), comment="as the receipt's text spelt it"),
     Column("excerpt", String(40), comment="beginning of the message's text, where the receipt quotes it"),
-    Column("outcome", String(16), comment="adopted, replayed, repeat or dismissed"),
+    Column("outcome", String(16), comment="adopted, replayed, repeat, late, contradicts or dismissed"),
+    Column("segment_id", BigInteger, comment="the segment it was found to mean"),
 )
 Index(
     "parked_receipt_key",
@@ -250,12 +254,18 @@ Index(
     sqlite_where=parked_receipt.c.done_at.is_(None),
     postgresql_where=parked_receipt.c.done_at.is_(None),
 )
+Index(
+    "parked_receipt_segment",
+    parked_receipt.c.segment_id,
+    sqlite_where=parked_receipt.c.segment_id.is_not(None),
+    postgresql_where=parked_receipt.c.segment_id.is_not(None),
+)
 
 link_form = Table(
     "link_form",
     metadata,
     Column("link", String(32), primary_key=True),
-    Column("form", String(24), nullable=False, comment="how its receipts write the ids of its responses"),
+    Column("form", String(32), nullable=False, comment="how its receipts write the ids of its responses"),
     Column("confirmed", Integer, nullable=False, comment="receipts that agreed since it was learnt"),
     Column("changed_at", BigInteger, nullable=False),
 )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from billing.schema import charge
 from gateway.domain.message import SEGMENTS_MAX, STATE_NAMES, Message, State, fold
-from gateway.store import options
+from gateway.store import options, receipts
 from gateway.store.schema import attempt, message, outbox, segment
 
 SCHEDULED = "scheduled"
@@ -83,6 +83,11 @@ def read(conn: Connection, message_id: int) -> Trace | None:
         detail = f"attempt {tried['number']} on {tried['link']}" + (f", command_status 0x{tried['status']:08X}" if tried["status"] else "")
         event = "unknown_outcome" if tried["outcome"] == "unknown" else "retry"
         history.append(Step(tried["ended_at"], tried["segment_id"] - message_id, event, detail))
+    for told in receipts.of_message(conn, message_id, found.segments):
+        at, outcome = told.done_at or told.received_at, told.outcome or "waits"
+        history.append(
+            Step(at, (told.segment_id or message_id) - message_id, f"receipt_{outcome}", f"{told.stat or told.state} on {told.link}")
+        )
     if charged is not None and charged["booked_at"] is not None:
         event = "charged" if charged["amount_minor"] and charged["state"] == 10 else "charge_closed"
         history.append(Step(charged["booked_at"], 0, event, f"{charged['amount_minor']} {charged['currency']} (minor units)"))

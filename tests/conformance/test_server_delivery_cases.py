@@ -74,8 +74,8 @@ async def test_a_final_receipt_says_it_in_text_and_parameters(house):
         ("DELIVRD", "000", b"DELIVRD", 2),
         ("EXPIRED", "002", b"EXPIRED", 3),
         ("UNDELIV", "001", b"UNDELIV", 5),
-        ("REJECTD", "003", b"UNDELIV", 5),  # the carrier's own word is not passed on yet
-        ("DELETED", "004", b"UNDELIV", 5),
+        ("REJECTD", "003", b"REJECTD", 8),
+        ("DELETED", "004", b"DELETED", 4),
     ],
 )
 async def test_text_and_parameter_tell_the_same_state(tmp_path, stat, err, told, state):

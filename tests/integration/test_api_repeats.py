@@ -12,7 +12,7 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from gateway.services.outcome import Report
+from gateway.services.correlation import Report
 from gateway.store.schema import partner
 from gateway.web import keys, openapi
 from gateway.web.intake import FIELDS

@@ -15,8 +15,9 @@ from billing.schema import account
 from gateway import wiring
 from gateway.domain.message import Flight, UnknownOutcome
 from gateway.links.smpp_carrier import CarrierSide
-from gateway.services import outcome
-from gateway.services.outcome import Outcome, Report
+from gateway.services import correlation, outcome
+from gateway.services.correlation import Report
+from gateway.services.outcome import Outcome
 from gateway.services.reception import Reception
 from gateway.services.returns import Returns
 from gateway.store import slots
@@ -152,7 +153,7 @@ def receipt_matched_by_addresses() -> Iterator[None]:
     def quotes(_excerpt: str, _flight: Flight) -> bool:
         return True
 
-    with patch.object(outcome, "_quotes", quotes):
+    with patch.object(correlation, "_quotes", quotes):
         yield
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -56,15 +58,23 @@ class Authority:
         return pair
 
 
-def serving(pair: Pair, *, client_ca: str = "", newest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    """What a carrier of a test listens with; `newest` makes it an old one."""
+def serving(pair: Pair, *, client_ca: str = "") -> ssl.SSLContext:
+    """What a carrier of a test listens with."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if newest is not None:
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.maximum_version = newest
     context.load_cert_chain(pair.certificate, pair.key)
     if client_ca:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+@contextmanager
+def openssl_server(pair: Pair, *options: str) -> Iterator[int]:
+    """The port of openssl's own server, which says in an alert why it refuses; a server in Python just goes."""
+    command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", str(pair.certificate), "-key", str(pair.key), *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield int(next(line for line in server.stdout if line.startswith("ACCEPT")).rpartition(":")[2])
+        finally:
+            server.kill()

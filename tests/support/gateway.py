@@ -196,6 +196,7 @@ def settings_of(folder: Path, carrier_port: int, door: dict[str, Any], link: dic
                     "window": 100,
                     "backoff_s_min": 0.02,
                     "backoff_s_max": 0.2,
+                    "unbound_wait_s": 0.02,
                     **link,
                 }
             ),
@@ -225,6 +226,7 @@ async def opened_gateway(
     more: dict[str, Any] | None = None,
     change: Callable[[Settings], Settings] = lambda settings: settings,
     operator_token: str | None = None,
+    reread: Callable[[], Settings] | None = None,
 ) -> AsyncIterator[House]:
     """A running gateway; the same folder again is a restart. `door`, `link`, `more` and `change` change settings, `smsc` the simulator."""
     world = RealWorld()
@@ -236,7 +238,7 @@ async def opened_gateway(
     settings = change(settings_of(folder, carrier_port, door or {}, link or {}, backlog_max).model_copy(update=more or {}))
     if not (folder / "bellhop.db").exists():
         (folder / "bellhop.db").write_bytes(_furnished())
-    gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics(), operator_token=operator_token)
+    gateway = Gateway(settings, world, check_password=is_password, metrics=Metrics(), operator_token=operator_token, reread=reread)
     await gateway.start()
     house = House(world, gateway, simulator)
     try:

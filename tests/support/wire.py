@@ -6,6 +6,7 @@ Works from both sides: `Wire.connect` plays an ESME against our server, `RawSmsc
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -280,9 +281,9 @@ class RawSmsc:
 
 
 @asynccontextmanager
-async def raw_smsc() -> AsyncIterator[RawSmsc]:
+async def raw_smsc(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawSmsc]:
     smsc = RawSmsc()
-    server = await asyncio.start_server(smsc._accept, HOST, 0)
+    server = await asyncio.start_server(smsc._accept, HOST, 0, ssl=tls)
     smsc.port = server.sockets[0].getsockname()[1]
     try:
         yield smsc

@@ -76,6 +76,7 @@ def _segments() -> None:
     op.create_index("segment_queue", "segment", ["link", "queue", "id", "expires_at"], **_where("state = 0 AND retry_at IS NULL"))
     op.create_index("segment_due", "segment", ["retry_at"], **_where("state = 0 AND retry_at IS NOT NULL"))
     op.create_index("segment_target", "segment", ["queue", "target"], **_where("state = 0 AND target IS NOT NULL"))
+    op.create_index("segment_undelivered", "segment", ["smsc_id"], **_where("state IN (11, 12) AND smsc_id IS NOT NULL"))
 
 
 def _mobile_originated() -> None:
@@ -90,13 +91,15 @@ def _receipts() -> None:
         ("destination", 21, "our sender address"),
         ("stat", 16, "as the receipt's text spelt it"),
         ("excerpt", 40, "beginning of the message's text, where the receipt quotes it"),
-        ("outcome", 16, "adopted, replayed, repeat or dismissed"),
+        ("outcome", 16, "adopted, replayed, repeat, late, contradicts or dismissed"),
     ):
         op.add_column("parked_receipt", sa.Column(name, sa.String(length), comment=comment))
+    op.add_column("parked_receipt", sa.Column("segment_id", sa.BigInteger(), comment="the segment it was found to mean"))
+    op.create_index("parked_receipt_segment", "parked_receipt", ["segment_id"], **_where("segment_id IS NOT NULL"))
     op.create_table(
         "link_form",
         sa.Column("link", sa.String(32), primary_key=True),
-        sa.Column("form", sa.String(24), nullable=False, comment="how its receipts write the ids of its responses"),
+        sa.Column("form", sa.String(32), nullable=False, comment="how its receipts write the ids of its responses"),
         sa.Column("confirmed", sa.Integer(), nullable=False, comment="receipts that agreed since it was learnt"),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
     )

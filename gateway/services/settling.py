@@ -1,0 +1,99 @@
+"""What the end of a message does to its charge: of a long one, when its last segment has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, select
+
+from billing.event import ChargeState, FeeClass, Settlement
+from billing.schema import charge
+from gateway.domain.message import FINAL, State, fold
+from gateway.domain.verdict import STAT_OF_STATE
+from gateway.store import messages
+from gateway.store.messages import Ending, Part
+
+_CHARGE_STATES = {State.DELIVERED: ChargeState.CAPTURED, State.FAILED: ChargeState.RELEASED, State.EXPIRED: ChargeState.EXPIRED}
+_PRICES = select(charge.c.id, charge.c.unit_price_minor, charge.c.fee_class).where(charge.c.id.in_(bindparam("ids", expanding=True)))
+
+
+class Whole(NamedTuple):
+    """All segments of a long message at their end, and how its price was made."""
+
+    segments: list[Part]
+    unit_price_minor: int
+    is_per_part: bool
+
+    @property
+    def state(self) -> State:
+        """The message's state."""
+        return fold(part.state for part in self.segments)
+
+    @property
+    def delivered(self) -> int:
+        """How many parts were delivered."""
+        return sum(1 for part in self.segments if part.state == State.DELIVERED)
+
+    @property
+    def error(self) -> str | None:
+        """Why the first part that was not delivered was not."""
+        return next((part.error for part in self.segments if part.state != State.DELIVERED and part.error), None)
+
+    @property
+    def message_state(self) -> int | None:
+        """SMPP's word for the message: that of the first part which ended as the message did."""
+        state = self.state
+        return next((part.message_state for part in self.segments if part.state == state and part.message_state is not None), None)
+
+
+def settle_short(ending: Ending, seq: int) -> Settlement:
+    """The settlement of a message of one segment."""
+    flight, state, done_at, _, error, smsc_id, _ = ending
+    is_delivered = state is State.DELIVERED
+    return Settlement(
+        flight.message.id,
+        _CHARGE_STATES[state],
+        flight.wallet,
+        flight.held_minor,
+        flight.held_minor if is_delivered else 0,
+        1 if is_delivered else 0,
+        seq,
+        STAT_OF_STATE[state],
+        done_at,
+        error,
+        smsc_id,
+        flight.link,
+    )
+
+
+def whole_messages(conn: Connection, message_ids: Iterable[int]) -> dict[int, Whole]:
+    """Of these long messages, those that are at their end now."""
+    found = messages.states_of(conn, sorted(message_ids))
+    ended = {message_id: parts for message_id, parts in found.items() if all(part.state >= FINAL for part in parts)}
+    prices = {row[0]: (row[1], row[2]) for row in conn.execute(_PRICES, {"ids": list(ended)})} if ended else {}
+    return {
+        message_id: Whole(parts, prices[message_id][0], prices[message_id][1] == FeeClass.PER_PART) for message_id, parts in ended.items()
+    }
+
+
+def settle_long(ending: Ending, seq: int, whole: Whole) -> Settlement:
+    """Per part: what was delivered is paid. Per message: all of it must have been."""
+    flight, parts, delivered, state = ending.flight, whole.segments, whole.delivered, whole.state
+    charged = delivered if whole.is_per_part or delivered == len(parts) else 0
+    amount = whole.unit_price_minor * delivered if whole.is_per_part else flight.held_minor if charged else 0
+    ids = ";".join(part.smsc_id for part in parts if part.smsc_id)
+    return Settlement(
+        flight.message.id,
+        ChargeState.CAPTURED if charged else _CHARGE_STATES[state],
+        flight.wallet,
+        flight.held_minor,
+        amount,
+        charged,
+        seq,
+        STAT_OF_STATE[state],
+        ending.done_at,
+        whole.error,
+        ids or None,
+        flight.link,
+    )
