@@ -318,11 +318,11 @@ class Dispatch:
             self._sent(flight, now_s)
 
     def _is_over(self, lane: Lane, flight: Flight, now_us: int) -> bool:
-        """Whether a segment may not leave any more; then it is ended."""
+        """Whether a segment may not leave any more; then it is ended, or left to the receipt of an attempt before."""
         if flight.message.expires_at <= now_us:
             self.end(flight, State.EXPIRED, "validity period over")
         elif self._is_stopped is not None and self._is_stopped(flight.message):
-            self.end(flight, State.FAILED, "opted out")
+            self._returns.opted_out(flight)
         else:
             return False
         if lane.backoffs:

@@ -200,6 +200,15 @@ class Returns:
         else:
             self._writer.put(self._hold, (flight, self._world.clock.now_us()), _ignore)
 
+    def opted_out(self, flight: Flight) -> None:
+        """What waits must not leave any more, nor again; but what was sent without an answer may have been delivered all the same."""
+        if not flight.is_possible_duplicate:
+            self.end(flight, State.FAILED, "opted out")
+            return
+        now_us = self._world.clock.now_us()
+        self._writer.put(self.claim, (flight, now_us), _ignore)  # takes it from the queue, if it is not claimed already
+        self._writer.put(self._hold, (flight, now_us), _ignore)
+
     def responded_late(self, flight: Flight, status: int, smsc_id: str) -> None:
         """An answer came after all: what was held as unknown is known now, and what waits to be sent again need not be."""
         if self.policy(flight) is UnknownOutcome.HOLD:

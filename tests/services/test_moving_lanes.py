@@ -313,3 +313,32 @@ def test_a_late_answer_spares_the_resend_wherever_it_waits():
         assert [(row.state, row.smsc_id) for row in await house.rows()] == [(State.SUBMITTED, "late-1")]
 
     play(main)
+
+
+def test_what_may_have_been_delivered_is_not_sent_again_after_an_opt_out_and_a_late_answer_still_counts():
+    stopped: list[str] = []
+
+    async def main(house: House) -> None:
+        link = house.link("a", script=lambda _flight: NEVER)
+        await house.submit(["one"])
+        await asyncio.sleep(1)
+        (flight,) = link.unanswered
+        link.give_up()
+        link.go_down()
+        await house.submit(["two"])
+        await asyncio.sleep(10)
+        stopped.append(PHONE)
+        link.script = lambda _flight: 0
+        link.come_up()
+        await asyncio.sleep(30)
+        first, second = await house.rows()
+
+        house.dispatch.responded_late(flight, 0, "late-1")
+        await asyncio.sleep(1)
+
+        assert [each.text for each in link.sent] == ["one"]
+        assert (first.state, second.state, second.error) == (State.UNKNOWN, State.FAILED, "opted out")
+        settled = (await house.rows())[0]
+        assert (settled.state, settled.smsc_id) == (State.SUBMITTED, "late-1")
+
+    play(main, is_stopped=lambda message: message.destination in stopped)

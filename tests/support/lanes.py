@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from billing import book
 from billing.schema import metadata
 from gateway.domain.address import Address
-from gateway.domain.message import Flight, Front, UnknownOutcome
+from gateway.domain.message import Flight, Front, Message, UnknownOutcome
 from gateway.domain.pacing import Pace
 from gateway.domain.verdict import ErrorTable
 from gateway.services.catalogue import Catalogue, Service
@@ -31,6 +31,7 @@ PHONE = "8613900001111"
 BULK, ACME = 1 << 8, 2 << 8
 
 Script = Callable[[Flight], int]
+Stopped = Callable[[Message], bool]
 
 
 class Sent(NamedTuple):
@@ -130,7 +131,7 @@ class House:
     def now_s(self) -> float:
         return self.sim.loop.time()
 
-    async def open(self, reroute: Reroute | None = None) -> None:
+    async def open(self, reroute: Reroute | None = None, is_stopped: Stopped | None = None) -> None:
         """Start, or start again on the same store; links are added by the play."""
         world = self.world
         engine = open_writing(self._url, synchronous="OFF")
@@ -150,6 +151,7 @@ class House:
             noticed=lambda _: None,
             sent=lambda *_: None,
             reroute=reroute,
+            is_stopped=is_stopped,
         )
         self.reception = Reception(world, self.writer, self.dispatch, self.catalogue, backlog_max=1_000_000, accepted=lambda *_: None)
         await self.dispatch.recover()
@@ -228,13 +230,18 @@ def _furnish(conn: Connection, world: Any) -> int:
 
 
 def play(
-    main: Callable[[House], Coroutine[Any, Any, None]], *, in_memory_max: int = 1_000, reroute: Reroute | None = None, seed: int = 1
+    main: Callable[[House], Coroutine[Any, Any, None]],
+    *,
+    in_memory_max: int = 1_000,
+    reroute: Reroute | None = None,
+    is_stopped: Stopped | None = None,
+    seed: int = 1,
 ) -> None:
     """Play in virtual time."""
 
     async def begin(sim: Sim) -> None:
         house = House(sim, in_memory_max)
-        await house.open(reroute)
+        await house.open(reroute, is_stopped)
         await main(house)
 
     run(begin, seed)
