@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
@@ -79,7 +80,7 @@ class Recall:
         self._reception = reception
         self._noticed = noticed
         self._counted = counted
-        self._under_way: dict[int, asyncio.Future[None]] = {}
+        self._turns: WeakValueDictionary[int | str, asyncio.Lock] = WeakValueDictionary()  # by message, and by partner and id asked for
         self._tasks: set[asyncio.Task[None]] = set()
         reception.replacing = self.submit
 
@@ -132,10 +133,12 @@ class Recall:
 
     async def replace(self, partner_id: int, asked: str, source: str, change: Change) -> Message:
         """Rewrite a waiting message under its id; raises Refused (`not_found`, `wrong_source`, `too_late`, or for what it would become)."""
-        standings = await self._standings(partner_id, asked, source)
-        if len(standings) > 1:
-            raise Refused("too_late", "the messages of a submit_multi are not replaced together")
-        return await asyncio.shield(self._replace_one(standings[0].message.id, change))
+        # Reads overtake each other: who asks for the same id waits his turn before the first of them.
+        async with self._alone(f"{partner_id} {asked}"):
+            standings = await self._standings(partner_id, asked, source)
+            if len(standings) > 1:
+                raise Refused("too_late", "the messages of a submit_multi are not replaced together")
+            return await asyncio.shield(self._replace_one(standings[0].message.id, change))
 
     async def _replace_one(self, message_id: int, change: Change) -> Message:
         async with self._alone(message_id):
@@ -176,16 +179,13 @@ class Recall:
             self._dispatch.restored(message_id, flights, due_at)
 
     @asynccontextmanager
-    async def _alone(self, message_id: int) -> AsyncIterator[None]:
-        """One rewriting of a message at a time."""
-        while (before := self._under_way.get(message_id)) is not None:
-            await asyncio.wait([before])
-        mine = self._under_way[message_id] = asyncio.get_running_loop().create_future()
-        try:
+    async def _alone(self, what: int | str) -> AsyncIterator[None]:
+        """One rewriting of a message at a time, in the order in which they came."""
+        turn = self._turns.get(what)
+        if turn is None:
+            turn = self._turns[what] = asyncio.Lock()
+        async with turn:
             yield
-        finally:
-            del self._under_way[message_id]
-            mine.set_result(None)
 
     # -- replace_if_present -------------------------------------------------------------------------------------------------
 
