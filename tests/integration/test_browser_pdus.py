@@ -38,7 +38,7 @@ def simulator() -> Iterator[dict[str, str]]:
     process = subprocess.Popen(COMMAND, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
-        ready = dict(word.partition("=")[::2] for word in process.stderr.readline().split()[1:])
+        ready = dict(word.partition("=")[::2] for word in (process.stderr.readline() + process.stderr.readline()).split()[1:])
         asyncio.run(_talk(int(ready["smpp"].rpartition(":")[2])))
         yield ready
     finally:
