@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gateway.domain.failure import Refused
+from gateway.links.smpp_client import SmppLink
 from gateway.links.smpp_links import Links
 from gateway.services.ports import Reader
 from gateway.store import waiting
 from gateway.web.control import Order
 
 RATE_MAX = 1_000_000
+UP_WAIT_S = 2.0
 
 
 def orders(links: Links, reader: Reader, reload: Callable[[], Awaitable[Any]]) -> list[Order]:
@@ -26,6 +29,7 @@ def orders(links: Links, reader: Reader, reload: Callable[[], Awaitable[Any]]) -
 
     async def start(where: dict[str, str], asked: dict[str, Any]) -> Any:
         await links.start_link(where["name"])
+        await _up(links.named(where["name"]))
         return await shown(where, asked)
 
     async def stop(where: dict[str, str], asked: dict[str, Any]) -> Any:
@@ -59,6 +63,13 @@ def orders(links: Links, reader: Reader, reload: Callable[[], Awaitable[Any]]) -
         Order("POST", "/links/{name}/rate", rate),
         Order("POST", "/reload", reread),
     ]
+
+
+async def _up(link: SmppLink) -> None:
+    """Give a bind the moment that it takes, so that the answer tells of it."""
+    deadline = link.world.clock.monotonic() + UP_WAIT_S
+    while not link.is_up and link.world.clock.monotonic() < deadline:  # noqa: ASYNC110 - only for an operator's order
+        await asyncio.sleep(0.02)
 
 
 def _rate_of(asked: dict[str, Any]) -> float:

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.smpp.consts import CommandId
 from simulators.conform.case import Grade
 from simulators.conform.run import Result
 from simulators.conform.wire import HEX_SHOWN, Line
 
+HEADER = 16
+_WITH_PASSWORD = frozenset({CommandId.BIND_RECEIVER, CommandId.BIND_TRANSMITTER, CommandId.BIND_TRANSCEIVER, CommandId.OUTBIND})
 _MARKS = {Grade.PASS: "pass", Grade.FAIL: "FAIL", Grade.NOT_SUPPORTED: "not supported", Grade.NOT_TESTED: "not tested"}
 
 
@@ -39,8 +42,19 @@ def evidence_lines(lines: Sequence[Line]) -> list[str]:
 
 
 def _line(line: Line, begun: float) -> str:
-    octets = line.octets[:HEX_SHOWN].hex(" ", -4) + (" ..." if len(line.octets) > HEX_SHOWN else "")
+    told = _without_password(line.octets)
+    octets = told[:HEX_SHOWN].hex(" ", -4) + (" ..." if len(told) > HEX_SHOWN else "")
     return f"{line.at_s - begun:8.3f} {line.direction} {line.text}" + (f"  {octets}" if octets else "")
+
+
+def _without_password(frame: bytes) -> bytes:
+    """A PDU as it may be shown: where a bind or an outbind has its password, asterisks stand."""
+    start = frame.find(b"\0", HEADER) + 1
+    if len(frame) <= HEADER or int.from_bytes(frame[4:8], "big") not in _WITH_PASSWORD or not start:
+        return frame
+    end = frame.find(b"\0", start)
+    end = len(frame) if end < 0 else end
+    return frame[:start] + b"*" * (end - start) + frame[end:]
 
 
 def as_json(peer: str, role: str, results: Sequence[Result]) -> dict[str, Any]:
@@ -62,7 +76,7 @@ def as_json(peer: str, role: str, results: Sequence[Result]) -> dict[str, Any]:
                         "at_s": round(line.at_s - result.evidence[0].at_s, 6),
                         "direction": line.direction,
                         "what": line.text,
-                        "octets": line.octets.hex(),
+                        "octets": _without_password(line.octets).hex(),
                     }
                     for line in result.evidence
                 ],
