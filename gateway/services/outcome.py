@@ -158,23 +158,26 @@ class Outcome:
         return notice._replace(user_reference=found[flight.message.id].user_reference) if found else notice
 
     def _settle(self, conn: Connection, report: Report, flight: Flight) -> Noted:
-        """What one final receipt does to its segment."""
+        """What one final receipt that was parked does to its segment."""
         state = of_message_state(report.message_state)
         assert state is not None, "only final receipts wait"
         took: list[bool] = []
         (notice,) = end_many(conn, [_ended_by(report, flight, state, self._correlation.id_of(report))], took)
-        return Noted("ended", notice, flight.segment_id) if took[0] else self._after_the_end(conn, report, flight.segment_id)
+        return (
+            Noted("ended", notice, flight.segment_id) if took[0] else self._after_the_end(conn, report, flight.segment_id, is_parked=True)
+        )
 
-    def _after_the_end(self, conn: Connection, report: Report, segment_id: int) -> Noted:
+    def _after_the_end(self, conn: Connection, report: Report, segment_id: int, *, is_parked: bool = False) -> Noted:
         """A receipt for a segment that has ended moves no money, whatever it says; one that says otherwise is kept for people to see."""
         end = ended.of_segment(conn, segment_id)
-        return self._against(conn, report, end) if end is not None else Noted("repeat", None)
+        return self._against(conn, report, end, is_parked=is_parked) if end is not None else Noted("repeat", None)
 
-    def _against(self, conn: Connection, report: Report, end: End) -> Noted:
+    def _against(self, conn: Connection, report: Report, end: End, *, is_parked: bool = False) -> Noted:
         if of_message_state(report.message_state) is end.state:
             return Noted("repeat", None, end.segment_id)
         effect = receipts.LATE if end.message_state is None else receipts.CONTRADICTS
-        self.parking.record(conn, report, end.segment_id, effect)
+        if not is_parked:  # else the row that it has already says so, once it is closed
+            self.parking.record(conn, report, end.segment_id, effect)
         return Noted(effect, None, end.segment_id)
 
     def _unmatched(self, conn: Connection, report: Report) -> Noted:
@@ -199,7 +202,7 @@ class Outcome:
             if flight is not None and flight.message.accepted_at <= row.received_at:
                 noted = self._settle(conn, report, flight)
             elif (end := self._correlation.end_of(conn, report)) is not None:
-                noted = self._against(conn, report, end)
+                noted = self._against(conn, report, end, is_parked=True)
             if noted is None:
                 replayed.append(Replayed(row.id, None))
                 continue

@@ -296,3 +296,15 @@ def test_old_receipts_are_forgotten_closed_ones_sooner(desk):
 
     assert removed == 2
     assert desk.waiting() == [third]
+
+
+def test_early_receipts_that_contradict_each_other_are_all_kept_and_the_first_final_one_holds(desk):
+    (flight,) = desk.accept()
+    for state in (DELIVERED, 3, 4, UNDELIVERABLE):
+        desk.report("4711", state)
+
+    desk.respond(flight, "4711")
+
+    assert desk.state(flight) is State.DELIVERED
+    assert desk.outcomes() == ["adopted", CONTRADICTS, CONTRADICTS, CONTRADICTS]
+    assert desk.waiting() == []
