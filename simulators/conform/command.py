@@ -28,6 +28,9 @@ def conform(
     failing_destination: Annotated[str | None, typer.Option(help="A number whose messages fail.")] = None,
     forbidden_source: Annotated[str | None, typer.Option(help="A sender that the account may not use.")] = None,
     disabled_account: Annotated[str | None, typer.Option(metavar="ID:PASSWORD", help="An account that may not bind.")] = None,
+    foreign_account: Annotated[
+        str | None, typer.Option(metavar="ID:PASSWORD", help="An account that may bind from elsewhere only.")
+    ] = None,
     limited_account: Annotated[str | None, typer.Option(metavar="ID:PASSWORD", help="An account with a bind limit and a rate.")] = None,
     bind_limit: Annotated[int, typer.Option(min=0, help="How many binds the limited account may have.")] = 0,
     rate: Annotated[int, typer.Option(min=0, help="Messages per second the limited account may send.")] = 0,
@@ -72,6 +75,7 @@ def conform(
         failing_destination,
         forbidden_source,
         _account(disabled_account, "--disabled-account"),
+        _account(foreign_account, "--foreign-account"),
         _account(limited_account, "--limited-account"),
         bind_limit,
         rate,

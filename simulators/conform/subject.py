@@ -38,6 +38,7 @@ class Subject:
     failing_destination: str | None = None  # its receipts say UNDELIV
     forbidden_source: str | None = None
     disabled: Account | None = None
+    foreign: Account | None = None  # may bind from other addresses only
     limited: Account | None = None  # has a bind limit and a rate
     bind_limit: int = 0
     rate_per_s: int = 0
