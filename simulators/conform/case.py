@@ -56,6 +56,7 @@ class Case(NamedTuple):
     expected: str
     play: Play
     is_patient: bool = False  # waits for the peer's own timers
+    is_slowing: bool = False  # a peer that adapts is slower for a while after it, as it should be
 
 
 class Cases:
@@ -64,11 +65,11 @@ class Cases:
     def __init__(self) -> None:
         self.all: list[Case] = []
 
-    def case(self, id_: str, title: str, expected: str, *, is_patient: bool = False) -> Callable[[Play], Play]:
+    def case(self, id_: str, title: str, expected: str, *, is_patient: bool = False, is_slowing: bool = False) -> Callable[[Play], Play]:
         """Register a play as a case."""
 
         def register(play: Play) -> Play:
-            self.all.append(Case(id_, title, expected, play, is_patient))
+            self.all.append(Case(id_, title, expected, play, is_patient, is_slowing))
             return play
 
         return register

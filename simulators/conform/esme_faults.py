@@ -9,7 +9,7 @@ import ssl
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import Status, Tag
 from simulators.conform.case import Cases, NotTested
-from simulators.conform.esme_host import RECEIVING, SENDING, of_esme, text_of
+from simulators.conform.esme_host import RECEIVING, SENDING, PeerWire, of_esme, text_of
 from simulators.conform.esme_receipts import sent, settles
 from simulators.conform.octets import cstring, tlv
 from simulators.conform.probe import Probe
@@ -62,7 +62,7 @@ async def f03(probe: Probe) -> None:
     esme.host.bind_status = 0
 
 
-@case("F04", "some submit_sm get ESME_RTHROTTLED", "sent again, in order, each taken once; registered_delivery kept")
+@case("F04", "some submit_sm get ESME_RTHROTTLED", "sent again, in order, each taken once; registered_delivery kept", is_slowing=True)
 async def f04(probe: Probe) -> None:
     esme = of_esme(probe)
     wire = await esme.peer(SENDING)
@@ -159,9 +159,13 @@ async def f09(probe: Probe) -> None:
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
     await esme.have_it_send(*(f"window {number}" for number in range(30)))
-    await esme.until(lambda: False, probe.subject.quiet_s)
-    held = list(wire.submits)
-    probe.expect(bool(held), "nothing came")
+    await esme.submits(wire, probe.subject.window or 1)
+    held: list[Frame] = []
+    while len(wire.submits) > len(held):
+        held = list(wire.submits)
+        await asyncio.sleep(probe.subject.quiet_s)
+    if probe.subject.window:
+        probe.expect(len(held) == probe.subject.window, f"{len(held)} were in flight, its window is {probe.subject.window}")
     wire.verdict = esme.host.accept
     for submit in held:
         wire.respond(submit, esme.host.accept(submit))
@@ -209,7 +213,7 @@ async def f13(probe: Probe) -> None:
     probe.expect(len(wire.submits) == 1, f"the message was sent {len(wire.submits)} times")
 
 
-@case("F14", "congestion_state 100, then 0", "it slows down, and goes on")
+@case("F14", "congestion_state 100, then 0", "it slows down, and goes on", is_slowing=True)
 async def f14(probe: Probe) -> None:
     esme = of_esme(probe)
     wire = await esme.peer(SENDING)
@@ -233,10 +237,17 @@ async def f15(probe: Probe) -> None:
     certificate, key = probe.need(probe.subject.bad_certificate, "--bad-certificate and --tls-port")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    before = len(esme.host.wires)
-    listener = await probe.world.network.listen(esme.host.make, probe.subject.host, probe.subject.tls_port, ssl=context)
+    came: list[PeerWire] = []
+
+    def take() -> PeerWire:
+        came.append(esme.make_peer_wire())
+        return came[-1]
+
+    listener = await probe.world.network.listen(take, probe.subject.host, probe.subject.tls_port, ssl=context)
     try:
-        trusted = await esme.until(lambda: any(wire.bind for wire in esme.host.wires[before:]), min(probe.subject.patience_s, HOT_S))
+        if not await esme.until(lambda: bool(came), probe.subject.patience_s):
+            raise NotTested("it did not come to --tls-port")
+        trusted = await esme.until(lambda: any(wire.bind for wire in came), probe.subject.timeout_s)
     finally:
         listener.close()
     probe.expect(not trusted, "it bound over a connection that it must not trust")
@@ -247,6 +258,7 @@ async def f16(probe: Probe) -> None:
     esme = of_esme(probe)
     restart = probe.need(probe.subject.triggers.restart, "--restart-command")
     _, _, ids = await sent(esme, "before the end")
+    await asyncio.sleep(probe.subject.quiet_s)  # an answer that is not on its disk yet would be none
     await restart()
     esme.host.drop_all()
     await esme.delivered(await esme.peer(RECEIVING), esme.receipt(ids[0]), "a receipt after a restart")

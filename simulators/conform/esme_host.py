@@ -14,7 +14,7 @@ from simulators.conform.case import Failed, NotTested
 from simulators.conform.octets import cstring, message_body
 from simulators.conform.probe import Probe
 from simulators.conform.subject import Subject
-from simulators.conform.wire import Frame, Line, Wire
+from simulators.conform.wire import Frame, Line, Wire, frame
 
 BINDS = frozenset({CommandId.BIND_TRANSMITTER, CommandId.BIND_RECEIVER, CommandId.BIND_TRANSCEIVER})
 RECEIVING = frozenset({CommandId.BIND_RECEIVER, CommandId.BIND_TRANSCEIVER})
@@ -31,6 +31,7 @@ class PeerWire(Wire):
         self._host = host
         self.bind: Frame | None = None
         self.submits: list[Frame] = []
+        self._owed: dict[int, Frame] = {}
         self.verdict: Callable[[Frame], Verdict] = host.accept
         self.on_frame = self._hear
 
@@ -49,6 +50,10 @@ class PeerWire(Wire):
                     self._transport.close()
             return True
         if got.command_id == CommandId.SUBMIT_SM:
+            self._owed[got.sequence_number] = got
+            if self._host.is_left_over(got):
+                self.respond(got, self._host.accept(got))
+                return True
             self.submits.append(got)
             verdict = self.verdict(got)
             if verdict is not None:
@@ -64,6 +69,21 @@ class PeerWire(Wire):
         """Answer a submit_sm."""
         status, message_id = verdict
         self.answer(submit, status, cstring(message_id) if status == 0 else b"")
+
+    def answer(self, request: Frame, status: int = 0, body: bytes | None = None) -> None:
+        if request.command_id == CommandId.SUBMIT_SM:
+            self._owed.pop(request.sequence_number, None)
+        super().answer(request, status, body)
+
+    def nack(self, submit: Frame, status: int) -> None:
+        """Answer a submit_sm with generic_nack."""
+        self._owed.pop(submit.sequence_number, None)
+        self.send_octets(frame(CommandId.GENERIC_NACK, sequence=submit.sequence_number, status=status))
+
+    def settle(self) -> None:
+        """Take what is not answered yet, so that it is in nobody's window."""
+        for submit in list(self._owed.values()):
+            self.respond(submit, self._host.accept(submit))
 
     def keep_evidence(self, evidence: list[Line]) -> None:
         """Write down for another case from now on."""
@@ -82,6 +102,8 @@ class EsmeHost:
         self.bind_status: int | None = 0
         self.wires: list[PeerWire] = []
         self.arrivals: deque[float] = deque(maxlen=1_000)
+        self.new_texts: set[bytes] = set()  # what the case at hand made the ESME send
+        self._old_texts: set[bytes] = set()  # and those before it
 
     @property
     def port(self) -> int:
@@ -113,15 +135,22 @@ class EsmeHost:
         self._ids += 1
         return 0, f"{0xC0FFEE00 + self._ids:X}"
 
+    def is_left_over(self, submit: Frame) -> bool:
+        """Whether an earlier case had it sent: an ESME may try again what was refused, or never answered, long after."""
+        return isinstance(submit.pdu, p.SubmitSm) and text_of(submit) in self._old_texts
+
     def begin(self, evidence: list[Line]) -> None:
         """A case begins: its evidence is written from now on, and everything answers as it should."""
         self.evidence = evidence
+        self._old_texts |= self.new_texts
+        self.new_texts = set()
         if self.bind_status != 0:
             self.drop_all()
         self.bind_status = 0
         for wire in self.wires:
             wire.keep_evidence(evidence)
             wire.verdict, wire.delivery_status, wire.is_polite = self.accept, 0, True
+            wire.settle()
             wire.submits.clear()
             wire.inbox.clear()
 
@@ -171,6 +200,7 @@ class EsmeProbe(Probe):
         """Have the ESME submit messages."""
         send = self.need(self.subject.triggers.send, "--send-command")
         for text in texts:
+            self.host.new_texts |= {text.encode("latin-1", "replace"), text.encode("utf-16-be")}
             await send(to or self.subject.destination, text)
 
     async def submits(self, wire: PeerWire, count: int, timeout_s: float | None = None) -> list[Frame]:

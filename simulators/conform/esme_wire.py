@@ -96,7 +96,7 @@ async def h05(probe: Probe) -> None:
     await esme.have_it_send("nack me")
     submit = (await esme.submits(wire, 1))[0]
     wire.verdict = esme.host.accept
-    wire.send_octets(frame(CommandId.GENERIC_NACK, sequence=submit.sequence_number, status=Status.ESME_RSYSERR))
+    wire.nack(submit, Status.ESME_RSYSERR)
     await probe.expect_alive(wire, "generic_nack")
 
 
@@ -161,11 +161,12 @@ async def h12(probe: Probe) -> None:
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
     await esme.have_it_send("first", "second", "third")
-    submits = await esme.submits(wire, 2)
+    await esme.submits(wire, 2)
     wire.verdict = esme.host.accept
-    for submit in reversed(list(wire.submits)):
+    submits = list(wire.submits)
+    for submit in reversed(submits):
         wire.respond(submit, esme.host.accept(submit))
-    before = len(wire.submits)
+    before = len(submits)
     await esme.until(lambda: wire.is_closed, probe.subject.quiet_s)
     texts = [text_of(submit) for submit in submits]
     again = [submit for submit in wire.submits[before:] if text_of(submit) in texts]

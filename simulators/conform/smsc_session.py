@@ -61,9 +61,12 @@ async def s04(probe: Probe) -> None:
 
 @case("S05", "account disabled, or address not allowed", "ESME_RBINDFAIL")
 async def s05(probe: Probe) -> None:
-    disabled = probe.need(probe.subject.disabled, "--disabled-account")
-    answer = await probe.try_bind(await probe.connect(), account=disabled)
-    probe.expect_status(answer, (Status.ESME_RBINDFAIL,), "a bind of a disabled account")
+    kept_out = {"a disabled account": probe.subject.disabled, "an account of other addresses": probe.subject.foreign}
+    probe.need(any(kept_out.values()), "--disabled-account or --foreign-account")
+    for which, account in kept_out.items():
+        if account is not None:
+            answer = await probe.try_bind(await probe.connect(), account=account)
+            probe.expect_status(answer, (Status.ESME_RBINDFAIL,), f"a bind of {which}")
 
 
 @case("S06", "system_type that is not known", "ESME_RINVSYSTYP, or any system_type is taken (choice)")

@@ -38,11 +38,13 @@ class Subject:
     failing_destination: str | None = None  # its receipts say UNDELIV
     forbidden_source: str | None = None
     disabled: Account | None = None
+    foreign: Account | None = None  # may bind from other addresses only
     limited: Account | None = None  # has a bind limit and a rate
     bind_limit: int = 0
     rate_per_s: int = 0
     poor: Account | None = None  # has no credit, or no quota left
     list_name: str | None = None  # a distribution list it knows
+    window: int = 0  # role esme: how many submit_sm it may leave unanswered
     outbind_port: int = 0  # role esme: where it waits for outbind
     tls_port: int = 0  # role esme: where a second link of its comes by TLS
     bad_certificate: tuple[str, str] | None = None  # what it is shown there, certificate and key: it must refuse it

@@ -2,6 +2,7 @@
 
 Lines (a # begins a comment; values are the field's own, text in double quotes):
   Limits window_max=2 response_timeout_s=10             before anything else
+  Gateway counts from 0x7FFFFFFF                        its requests begin with this number; before anything else
   Gateway binds as transceiver [interface_version=0x34] sends the bind, and the Operator accepts it
   Gateway sends submit_sm short_message="hi" as #1      a request by the session
   Gateway cannot send submit_sm                         the session refuses to
@@ -67,6 +68,7 @@ class Play:
 
     def start(self, limits: Limits) -> None:
         """Put two fresh sessions on the stage."""
+        self.limits = limits
         self.sides = {
             "Gateway": Side(Session(Role.ESME, limits, now=self.now)),
             "Operator": Side(Session(Role.SMSC, limits, now=self.now)),
@@ -92,7 +94,7 @@ class Play:
             self._tick()
         else:
             verbs: dict[str, Callable[[str, list[str]], None]] = {
-                "binds": self._binds, "sends": self._sends, "cannot": self._cannot, "answers": self._answers,
+                "counts": self._counts, "binds": self._binds, "sends": self._sends, "cannot": self._cannot, "answers": self._answers,
                 "accepts": self._accepts, "refuses": self._refuses, "writes": self._writes, "falls": self._falls,
                 "hangs": self._hangs, "sees": self._sees, "gets": self._gets, "is": self._is, "closes": self._closes,
             }  # fmt: skip
@@ -152,6 +154,10 @@ class Play:
         sequence = self.sides[actor].session.send_request(cls(**self._values(words[1:], cls)), self.now, context=label)
         self.labels[label] = sequence
         return sequence
+
+    def _counts(self, actor: str, words: list[str]) -> None:
+        role = self.sides[actor].session.role
+        self.sides[actor] = Side(Session(role, self.limits, now=self.now, first_sequence=int(words[1], 0)))
 
     def _binds(self, actor: str, words: list[str]) -> None:
         sequence = self._send(actor, [f"bind_{words[1]}", "system_id=partner", "password=secret", *words[2:]])
