@@ -185,6 +185,7 @@ class Gateway:
             counted=self.tally.received,
             answered=self.tally.answered,
             delivered=self.tally.delivered,
+            vendor_tlvs=wiring.vendor_tlvs(settings),
         )
         self.links = Links(wiring.link_plans(settings), world, carrier, self.dispatch)
         self.on_reload.append(self._take_routes)

@@ -20,8 +20,10 @@ from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.ids import ID_MAX, message_of
 from gateway.domain.message import STATE_NAMES, Front, Message, State
 from gateway.errors import ConfigError
+from gateway.smpp.vendor_tlv import VendorTlvs
 from gateway.store import trace as traces
 from gateway.store.trace import Trace
+from gateway.wiring import vendor_tlvs
 
 EXIT_UNKNOWN = 1
 EXIT_NOT_READY = 3
@@ -45,13 +47,14 @@ def trace(
     with reading(config) as opened, opened.engine.begin() as conn:
         life = traces.read(conn, wanted)
         moved = _transfers(conn, wanted)
+        known = vendor_tlvs(opened.settings)
     if life is None:
         typer.echo(f"error: there is no message {message_id}", err=True)
         raise typer.Exit(EXIT_UNKNOWN)
     if as_json:
-        typer.echo(json.dumps(_fields(life, moved)))
+        typer.echo(json.dumps(_fields(life, moved, known)))
     else:
-        _show(life, moved)
+        _show(life, moved, known)
 
 
 def status(
@@ -89,7 +92,7 @@ def _transfers(conn: Connection, message_id: int) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(select(*columns).where(transfer.c.id == message_id)).mappings()]
 
 
-def _fields(life: Trace, moved: list[dict[str, Any]]) -> dict[str, Any]:
+def _fields(life: Trace, moved: list[dict[str, Any]], known: VendorTlvs) -> dict[str, Any]:
     message = life.message
     return {
         "id": str(message.id),
@@ -100,6 +103,7 @@ def _fields(life: Trace, moved: list[dict[str, Any]]) -> dict[str, Any]:
         "service": message.service,
         "reference": message.reference,
         "segments": message.segments,
+        "tlvs": known.named(life.tlvs),
         "accepted_at": _time(message.accepted_at),
         "schedule_at": _time(life.schedule_at),
         "expires_at": _time(message.expires_at),
@@ -125,13 +129,15 @@ def _part(part: dict[str, Any], number: int) -> dict[str, Any]:
     return {**part, "id": str(part["id"]), "number": number, "state": STATE_NAMES[State(part["state"])], **times}
 
 
-def _show(life: Trace, moved: list[dict[str, Any]]) -> None:
+def _show(life: Trace, moved: list[dict[str, Any]], known: VendorTlvs) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    fields = _fields(life, moved)
+    fields = _fields(life, moved, known)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(_headline(life.message, fields))
+    if fields["tlvs"]:
+        console.print("passed on: " + ", ".join(f"{name} {value}" for name, value in fields["tlvs"].items()))
     parts = Table("part", "state", "link", "tries", "carrier's id", "error", title="parts", title_justify="left")
     for part in fields["parts"]:
         again = " (possible duplicate)" if part["is_possible_duplicate"] else ""

@@ -75,7 +75,7 @@ class SmppServer(Section):
 
 
 class SmppTlv(Section):
-    """An optional parameter of a vendor or regulator: taken from submissions, passed on to carriers, and named in the API."""
+    """An optional parameter of a vendor or regulator: passed on to carriers and, from phones, to partners; named in the API."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = Field(
         description="Its name in the API, such as dlt_entity_id"

@@ -20,6 +20,7 @@ _KEYS = (
     "service",
     "priority_max",
     "validity_s_max",
+    "replace_typographic",
 )
 
 

@@ -119,7 +119,7 @@ class Flight:
         self.held_minor = held_minor  # of the whole message
         self.accepted_s = accepted_s  # monotonic, for latency
         self.sent_s = 0.0
-        self.tlvs = tlvs  # vendor TLVs to pass on, as they stand in a PDU
+        self.tlvs = tlvs  # to pass on, as they stand in a PDU
         self.queue = queue  # domain.fairness.queue_of
         self.tried: tuple[str, ...] = ()  # links that it was moved away from
 

@@ -22,6 +22,7 @@ LIST_MAX = 1_000
 BIND_KINDS = ("transmitter", "receiver", "transceiver")
 VERSIONS = ("3.3", "3.4", "5.0")
 RECEIPT_PDUS = ("deliver_sm", "data_sm")
+REPLACEMENTS: dict[str, bool | None] = {"service": None, "yes": True, "no": False}
 HOLD_S = 7 * DAY_S
 
 # An address, or the beginning of one with a star behind it; names may hold what a sender's name may.
@@ -60,6 +61,11 @@ class PartnerPolicy:
     service: str = _key("", "Service of messages that name none; empty: the first of the configuration", pattern=_SERVICE)
     priority_max: int = _key(3, "Highest priority_flag it may use; 2 and 3 pass other messages", most=3)
     validity_s_max: int = _key(0, "Longest validity of its messages in seconds; 0: as the service", most=5_443_200)
+    replace_typographic: str = _key(
+        "service",
+        "Whether curly quotes and their like are replaced to stay in GSM 7-bit: yes, no, or as the service",
+        choices=(*REPLACEMENTS,),
+    )
     receipt_pdu: str = _key("deliver_sm", "PDU that carries receipts: deliver_sm or data_sm", choices=RECEIPT_PDUS)
     receipt_tlvs: bool = _key(True, "Whether receipts in deliver_sm have optional parameters")
     hold_s: int = _key(HOLD_S, "How long messages and receipts wait for it while it is away, in seconds", least=60, most=90 * DAY_S)

@@ -226,7 +226,7 @@ def deliver_sm(handover: Handover, peer_version: int, form: ReceiptForm = "deliv
         return receipt_pdu(handover, peer_version, form)
     mo = handover.mo
     assert mo is not None
-    tlvs: dict[int, bytes] = {}
+    tlvs = dict(tlv.read(mo.tlvs, 0)) if mo.tlvs and peer_version >= VERSION_3_4 else {}
     body = mo.body
     if len(body) > SHORT_MESSAGE_MAX and peer_version >= VERSION_3_4:
         tlvs[Tag.MESSAGE_PAYLOAD] = body

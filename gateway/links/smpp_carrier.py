@@ -21,6 +21,7 @@ from gateway.smpp import pdu as p
 from gateway.smpp import receipt
 from gateway.smpp.consts import Status, Tag
 from gateway.smpp.tlv import get_int
+from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
 from gateway.sms.udh import Concatenation
 from gateway.store import mo
 from gateway.store.batch import Bulk
@@ -42,6 +43,7 @@ class CarrierSide:
         counted: Callable[[str, str], None],
         answered: Callable[[str, int], None],
         delivered: Callable[[Flight], None],
+        vendor_tlvs: VendorTlvs = NO_VENDOR_TLVS,
     ) -> None:
         self._world = world
         self._writer = writer
@@ -52,6 +54,7 @@ class CarrierSide:
         self._counted = counted
         self._answered = answered
         self._delivered = delivered
+        self._vendor_tlvs = vendor_tlvs
         self.responded_late = dispatch.responded_late
         self.window_opened = dispatch.window_opened
         self.congested = dispatch.congestion
@@ -147,6 +150,7 @@ class CarrierSide:
             self._world.clock.now_us(),
             self._world.clock.monotonic(),
             request.protocol_id if isinstance(request, p.DeliverSm) else 0,
+            self._vendor_tlvs.of_delivery(request.tlvs) if request.tlvs else b"",
         )
 
 

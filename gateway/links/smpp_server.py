@@ -338,7 +338,7 @@ class SmppServer:
             answers.validity_us(request.validity_period, now_us, schedule_at),
             schedule_at=schedule_at,
             user_reference=answers.user_reference(request),
-            tlvs=self._vendor_tlvs.taken(request.tlvs) if request.tlvs else b"",
+            tlvs=self._vendor_tlvs.of_submission(request.tlvs) if request.tlvs else b"",
             replaces=request.replace_if_present_flag == 1,
         )
 

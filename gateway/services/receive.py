@@ -22,6 +22,7 @@ from gateway.services.catalogue import Catalogue, ShortCode
 from gateway.services.opt_outs import OptOut
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
 from gateway.services.telling import CONNECTOR
+from gateway.smpp.vendor_tlv import merged
 from gateway.sms import national, udh
 from gateway.sms.coding import ALPHABETS, rewritten
 from gateway.sms.content import Content, decode
@@ -60,6 +61,7 @@ class Incoming(NamedTuple):
     at: int
     at_s: float
     protocol_id: int = 0
+    tlvs: bytes = b""  # to pass on, as they stand in a PDU
 
 
 class Received(NamedTuple):
@@ -109,11 +111,13 @@ class Receiving:
                 known = []
         if any(stored.part.number == part.number for stored in known):
             return Received("repeat", None, None)
-        mo.insert_part(conn, item.id, key, part, item.link)
+        mo.insert_part(conn, item.id, key, part, item.link, item.tlvs)
         assembly = fold(key.total, [*(stored.part for stored in known), part])
         if not is_complete(assembly):
             return Received("part", None, None)
         joined = join(assembly, default=self._alphabet_of(item.link))
+        if item.tlvs or any(stored.tlvs for stored in known):
+            item = item._replace(tlvs=_tlvs_of((*known, mo.StoredPart(item.id, part, None, item.link, item.tlvs))))
         received = self._take_whole(conn, item, joined, key.total, _fingerprint(item))
         mo.set_joined(conn, key, item.id)
         return received
@@ -150,6 +154,7 @@ class Receiving:
             None,
             at,
             at_s,
+            tlvs=_tlvs_of(known),
         )
         joined = join(fold(key.total, [stored.part for stored in known]), default=self._alphabet_of(first.link))
         received = self._take_whole(conn, item, joined, key.total, _fingerprint(item))
@@ -180,6 +185,7 @@ class Receiving:
             item.session_id,
             item.at,
             item.protocol_id,
+            item.tlvs or None,
         )
         mo.insert_mo(conn, row)
         self._charge(conn, row, code)
@@ -297,6 +303,11 @@ def _never(_link: str, _segments: int, _policy: UnknownOutcome) -> bool:
 def _storable(text: str | None) -> str | None:
     """PostgreSQL keeps no U+0000."""
     return text.replace("\0", "\ufffd") if text is not None and "\0" in text else text
+
+
+def _tlvs_of(parts: Sequence[mo.StoredPart]) -> bytes:
+    """What the parts of a message say beside it, the first of them first."""
+    return merged(stored.tlvs for stored in sorted(parts, key=lambda stored: stored.part.number))
 
 
 def _is_among(part: Part, known: Sequence[mo.StoredPart]) -> bool:

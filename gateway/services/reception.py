@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from gateway.domain.admission import US, Admission
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
 from gateway.domain.message import Message, UnknownOutcome
+from gateway.domain.policy import REPLACEMENTS, PartnerPolicy
 from gateway.domain.routing import without_rules
 from gateway.services import schedule
 from gateway.services.catalogue import Catalogue
@@ -212,7 +213,9 @@ class Reception:
 
     def redraft(self, submission: Submission, message: Message, link: str) -> Draft:
         """Decide anew what a message that still waits consists of; its id, its times and its charge stay its own. Raises Refused."""
-        clock = self._world.clock
+        clock, admission = self._world.clock, self._admissions.get(message.partner_id)
+        if admission is not None:
+            submission = _as_wished(admission.policy, submission)
         return self._drafting.draft(submission, message.id, clock.now_us(), clock.monotonic(), link=link, reserve=_no_room)
 
     def check_schedule(self, at: int) -> None:
@@ -224,7 +227,10 @@ class Reception:
         return self._draft(submission)
 
     def preview(self, submission: Submission) -> Preview:
-        """What would become of a submission, with nothing written; raises Refused."""
+        """What would become of a submission, with nothing written and nothing counted; raises Refused."""
+        admission = self._admissions.get(submission.sender.partner_id)
+        if admission is not None:
+            submission = self._checked(admission, submission)
         if self._routing is None:
             route = without_rules(self._dispatch.choose_link())
         else:
@@ -279,21 +285,20 @@ class Reception:
 
     def _draft_within(self, admission: Admission, submission: Submission) -> Draft:
         """For a partner with limits: its wishes where it says nothing, then its limits, then as for everyone."""
-        policy, clock = admission.policy, self._world.clock
-        service = submission.service or policy.service or self.catalogue.default_service
-        validity_us = submission.validity_us
-        if policy.validity_s_max:
-            most_us = policy.validity_s_max * US
-            validity_us = most_us if validity_us is None else min(validity_us, most_us)
-        source, destination = submission.source.digits_or_name, submission.destination.digits_or_name
-        admission.check(source, destination, service, submission.priority)
+        submission, clock = self._checked(admission, submission), self._world.clock
         now_us = clock.now_us()
         admission.take(clock.monotonic(), now_us)
         try:
-            return self._draft_any(submission._replace(service=service, validity_us=validity_us))
+            return self._draft_any(submission)
         except Refused:
             admission.give_back(now_us)
             raise
+
+    def _checked(self, admission: Admission, submission: Submission) -> Submission:
+        submission = _as_wished(admission.policy, submission)
+        service = submission.service or self.catalogue.default_service
+        admission.check(submission.source.digits_or_name, submission.destination.digits_or_name, service, submission.priority)
+        return submission
 
     def _draft_any(self, submission: Submission) -> Draft:
         if not self._writer.is_healthy:
@@ -323,6 +328,19 @@ class Reception:
         self._dispatch.committed(draft)
         self._accepted(draft.message.front, len(draft.bodies))
         return _accepted_of(draft)
+
+
+def _as_wished(policy: PartnerPolicy, submission: Submission) -> Submission:
+    """A partner's submission with its policy's word where it says nothing, and within its longest validity."""
+    validity_us, replaces = submission.validity_us, submission.replace_typographic
+    if policy.validity_s_max:
+        most_us = policy.validity_s_max * US
+        validity_us = most_us if validity_us is None else min(validity_us, most_us)
+    return submission._replace(
+        service=submission.service or policy.service,
+        validity_us=validity_us,
+        replace_typographic=REPLACEMENTS[policy.replace_typographic] if replaces is None else replaces,
+    )
 
 
 def _accepted_of(draft: Draft) -> Accepted:

@@ -58,9 +58,9 @@ class Submission(NamedTuple):
     reference: str | None = None
     schedule_at: int | None = None  # UTC µs; not sent before
     user_reference: int | None = None  # given back in receipts
-    tlvs: bytes = b""  # vendor TLVs to pass on, as they stand in a PDU
+    tlvs: bytes = b""  # to pass on, as they stand in a PDU
     replaces: bool = False  # replace_if_present_flag
-    replace_typographic: bool | None = None  # to stay in GSM 7-bit; None: as the service says
+    replace_typographic: bool | None = None  # to stay in GSM 7-bit; None: as its partner's policy, then the service says
 
 
 class Draft(NamedTuple):

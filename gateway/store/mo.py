@@ -38,6 +38,7 @@ class Mo(NamedTuple):
     session_id: int
     received_at: int
     protocol_id: int = 0
+    tlvs: bytes | None = None  # as they stand in a PDU
 
 
 class StoredPart(NamedTuple):
@@ -47,6 +48,7 @@ class StoredPart(NamedTuple):
     part: Part
     mo_id: int | None
     link: str
+    tlvs: bytes = b""
 
 
 def insert_mo(conn: Connection, row: Mo) -> None:
@@ -83,15 +85,16 @@ def parts_of(conn: Connection, key: PartKey) -> list[StoredPart]:
         mo_part.c.mo_id,
         mo_part.c.link,
         mo_part.c.shift,
+        mo_part.c.tlvs,
     )
     query = select(*columns).where(*_is_key(key)).order_by(mo_part.c.id)
     return [
-        StoredPart(row[0], Part(row[1], bytes(row[2]), row[3], row[4], Shift(*divmod(row[7], 256))), row[5], row[6])
+        StoredPart(row[0], Part(row[1], bytes(row[2]), row[3], row[4], Shift(*divmod(row[7], 256))), row[5], row[6], bytes(row[8] or b""))
         for row in conn.execute(query)
     ]
 
 
-def insert_part(conn: Connection, id_: int, key: PartKey, part: Part, link: str) -> None:
+def insert_part(conn: Connection, id_: int, key: PartKey, part: Part, link: str, tlvs: bytes = b"") -> None:
     """Keep one part."""
     conn.execute(
         insert(mo_part).values(
@@ -107,6 +110,7 @@ def insert_part(conn: Connection, id_: int, key: PartKey, part: Part, link: str)
             body=part.body,
             received_at=part.received_at,
             shift=part.shift.locking * 256 + part.shift.single,
+            tlvs=tlvs or None,
         )
     )
 
@@ -136,7 +140,7 @@ def forget_joined_parts(conn: Connection, before: int) -> int:
 def by_ids(conn: Connection, ids: list[int]) -> dict[int, Mo]:
     """MOs by id."""
     query = select(*(mo.c[name] for name in Mo._fields)).where(mo.c.id.in_(ids))
-    return {row[0]: Mo(*tuple(row))._replace(body=bytes(row.body)) for row in conn.execute(query)}
+    return {row[0]: Mo(*tuple(row))._replace(body=bytes(row.body), tlvs=bytes(row.tlvs or b"") or None) for row in conn.execute(query)}
 
 
 def _is_key(key: PartKey) -> tuple[ColumnElement[bool], ...]:

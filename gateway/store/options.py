@@ -1,4 +1,4 @@
-"""What few messages have: a schedule, a user_message_reference, vendor TLVs; a row only for those."""
+"""What few messages have: a schedule, a user_message_reference, TLVs to pass on; a row only for those."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def are_in_use(conn: Connection) -> bool:
 
 
 def dress(conn: Connection, flights: Sequence[Flight]) -> None:
-    """For reading: give segments that were read from their rows the vendor TLVs of their messages."""
+    """For reading: give segments that were read from their rows the TLVs of their messages."""
     if flights:
         found = load(conn, sorted({flight.message.id for flight in flights}))
         for flight in flights if found else ():

@@ -87,7 +87,7 @@ message_option = Table(
     Column("message_id", Id, primary_key=True, autoincrement=False),
     Column("schedule_at", BigInteger, comment="not sent before"),
     Column("user_reference", Integer, comment="user_message_reference of the submission, given back in receipts"),
-    Column("tlvs", LargeBinary, comment="vendor TLVs to pass on, as they stand in a PDU"),
+    Column("tlvs", LargeBinary, comment="parameters to pass on, as they stand in a PDU"),
     Column("data_coding", SmallInteger, comment="as the sender gave it, where its parts have another"),
     comment="only of messages that have any of these",
 )
@@ -176,6 +176,7 @@ mo_part = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("mo_id", BigInteger, comment="the message it was joined into; the row stays a while, to know a repeat"),
     Column("shift", Integer, nullable=False, server_default=text("0"), comment="national tables its header named: locking * 256 + single"),
+    Column("tlvs", LargeBinary, comment="parameters to pass on, as they stand in a PDU"),
 )
 Index(
     "mo_part_key",
@@ -213,6 +214,7 @@ mo = Table(
     Column("session_id", BigInteger, nullable=False, comment="the connection it came by: only another one repeats it"),
     Column("received_at", BigInteger, nullable=False),
     Column("protocol_id", SmallInteger, nullable=False, server_default=text("0")),
+    Column("tlvs", LargeBinary, comment="parameters to pass on, as they stand in a PDU"),
 )
 Index("mo_fingerprint", mo.c.fingerprint, mo.c.received_at)
 

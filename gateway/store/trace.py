@@ -32,6 +32,7 @@ class Trace(NamedTuple):
     charge: dict[str, Any] | None
     history: list[Step]
     schedule_at: int | None = None
+    tlvs: bytes = b""  # passed on with it, as they stand in a PDU
 
     @property
     def state_name(self) -> str:
@@ -73,7 +74,7 @@ def read(conn: Connection, message_id: int) -> Trace | None:
     charged = conn.execute(select(*(charge.c[name] for name in _CHARGE)).where(charge.c.id == message_id)).mappings().one_or_none()
     history = [Step(found.accepted_at, 0, "accepted", f"{found.segments} part(s)")]
     option = options.load(conn, [message_id]).get(message_id)
-    schedule_at = None if option is None else option.schedule_at
+    schedule_at, tlvs = (None, b"") if option is None else (option.schedule_at, bytes(option.tlvs or b""))
     if schedule_at is not None:
         history.append(Step(schedule_at, 0, SCHEDULED, "not sent before"))
     for part in parts:
@@ -94,7 +95,7 @@ def read(conn: Connection, message_id: int) -> Trace | None:
     waiting = select(outbox.c.id, outbox.c.done_at).where(outbox.c.message_id == message_id, outbox.c.id > message_id)
     history.extend(Step(told[1], 0, "sender_told", "") for told in conn.execute(waiting) if told[1] is not None)
     state = fold(part["state"] for part in parts)
-    return Trace(found, state, parts, dict(charged) if charged is not None else None, sorted(history), schedule_at)
+    return Trace(found, state, parts, dict(charged) if charged is not None else None, sorted(history), schedule_at, tlvs)
 
 
 def _part_steps(part: dict[str, Any], number: int) -> list[Step]:

@@ -1,8 +1,9 @@
-"""Crowds at the partners' door: ten thousand idle binds, a flood of wrong ones, a peer that drips. Everybody else is served."""
+"""Crowds at the partners' door: ten thousand idle binds, a flood of wrong ones, peers that do not read or drip. All others are served."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from tests.support.processes import PASSWORD, Program, Site, opened_site
-from tests.support.wire import BIND_TRX, RESPONSE, SUBMIT_SM, Wire, bind_body, frame, message_body
+from tests.support.wire import BIND_TRX, ENQUIRE_LINK, RESPONSE, SUBMIT_SM, Wire, bind_body, frame, message_body
 
 IDLE_BINDS = 10_000
 RSS_MB_MAX = 300
@@ -20,6 +21,8 @@ FLOOD = 400
 SPARE_FILES = 500
 # An answer that takes longer means that somebody else is being served instead. The machine of the tests is shared.
 PROMPT_S = 3.0
+DEAF_MB_MAX = 30
+ENQUIRIES = 2_000
 
 
 @pytest.fixture
@@ -96,6 +99,40 @@ async def test_a_flood_of_wrong_binds_does_not_keep_others_from_being_served(tmp
         assert all(served)
         assert 0 not in statuses
         assert await is_served(partner)
+
+
+async def test_a_peer_that_does_not_read_costs_only_its_own_session(tmp_path: Path):
+    async with opened_site(tmp_path, "--receipt-delay-ms", "0") as site:
+        gateway = await site.ready_gateway()
+        partner, deaf = (await bound(site))[0], (await bound(site))[0]
+        before = rss_mb(gateway)
+        deaf.stop_reading()
+        enquiries = b"".join(frame(ENQUIRE_LINK, sequence=number) for number in range(1, ENQUIRIES + 1))
+        taken = 0
+
+        async def talk() -> None:
+            nonlocal taken
+            with contextlib.suppress(ConnectionError):  # or it is reset, when too much waits for it
+                while True:
+                    await deaf.send(enquiries)
+                    taken += len(enquiries)
+
+        talking = asyncio.create_task(talk())
+        served = [await is_served(partner) for _ in range(20)]
+        # It is not read from any more: what it says stays in the buffers of the sockets, however long it goes on.
+        stuck_at = -1
+        async with asyncio.timeout(60):
+            while stuck_at != taken and not talking.done():
+                stuck_at = taken
+                served.append(await is_served(partner))
+                await asyncio.wait([talking], timeout=1.0)
+        grown = rss_mb(gateway) - before
+
+        assert all(served)
+        assert grown < DEAF_MB_MAX, f"{grown:.0f} MB more for a peer that does not read"
+        assert await partner.is_alive()
+        talking.cancel()
+        deaf.reset()
 
 
 async def test_a_peer_that_drips_a_pdu_costs_only_its_own_session(tmp_path: Path):

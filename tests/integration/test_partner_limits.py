@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import select
 
 from gateway.domain.credentials import hash_of_api_key
+from gateway.settings import Settings
 from gateway.store import partner_changes
 from gateway.store.schema import message, partner_usage
 from tests.support.gateway import PARTNER, House, opened_gateway
 from tests.support.partners import set_policy
-from tests.support.wire import ENQUIRE_LINK, HOST, RESPONSE, frame
+from tests.support.wire import ENQUIRE_LINK, HOST, REPLACE_SM, RESPONSE, frame, replace_body
 
 KEY = "bh_key-of-acme"
 IDLE_SESSIONS = 300
@@ -29,8 +30,8 @@ class Site:
         self.house = house
         self._http = http
 
-    async def post(self, body: Any, **headers: str) -> tuple[int, dict[str, str], Any]:
-        url = f"http://{HOST}:{self.house.gateway.web_port}/v1/messages"
+    async def post(self, body: Any, path: str = "", **headers: str) -> tuple[int, dict[str, str], Any]:
+        url = f"http://{HOST}:{self.house.gateway.web_port}/v1/messages{path}"
         async with self._http.post(url, json=body, headers={"Authorization": f"Bearer {KEY}", **headers}) as response:
             return response.status, dict(response.headers), await response.json(content_type=None)
 
@@ -106,6 +107,61 @@ async def test_vendor_tlvs_are_named_or_refused(site):
     assert (status, problem["field"]) == (400, "tlvs.dlt_entity_id")
     assert (await site.post({"to": "+8613900000001", "text": "hello", "tlvs": {}}))[0] == 202
     assert (await site.post({"to": "+8613900000001", "text": "hello", "tlvs": "x"}))[2]["detail"] == "must be an object, not a string"
+
+
+async def came(house: House, count: int) -> list[tuple[int, bytes]]:
+    """What so many messages were at the carrier: data_coding and octets."""
+    assert await house.smsc.until(lambda: len(house.smsc.log) == count)
+    return [(taken.pdu.data_coding, taken.body) for taken in house.smsc.log]
+
+
+async def test_a_policy_lets_curly_quotes_be_written_plainly_where_the_request_says_nothing(site):
+    await set_policy(site.house, replace_typographic="yes")
+    wire = await site.house.bound()
+    curly = "\u201chi\u201d"
+
+    await wire.submit(coding=8, text=curly.encode("utf-16-be"))
+    await came(site.house, 1)
+    await site.post({"to": "+8613900000001", "text": curly})
+    await came(site.house, 2)
+    await site.post({"to": "+8613900000001", "text": curly, "replace_typographic": False})
+
+    assert await came(site.house, 3) == [(0, b'"hi"'), (0, b'"hi"'), (8, curly.encode("utf-16-be"))]
+
+
+async def test_a_policy_that_forbids_it_goes_before_the_service(tmp_path):
+    def replacing(settings: Settings) -> Settings:
+        services = tuple(each.model_copy(update={"replace_typographic": True}) for each in settings.services)
+        return settings.model_copy(update={"services": services})
+
+    async with opened_gateway(tmp_path, change=replacing) as house:
+        curly = "\u201chi\u201d".encode("utf-16-be")
+        await set_policy(house, replace_typographic="no")
+        await (await house.bound()).submit(coding=8, text=curly)
+        await (await house.bound(system_id="other")).submit(coding=8, text=curly)
+
+        assert sorted(await came(house, 2)) == [(0, b'"hi"'), (8, curly)]
+
+
+async def test_another_text_of_a_waiting_message_follows_the_policy_as_well(site):
+    await set_policy(site.house, replace_typographic="yes")
+    wire = await site.house.bound()
+    answer = await wire.submit(schedule="000000010000000R", coding=8, text="\u6536".encode("utf-16-be"))
+
+    replaced = await wire.ask(REPLACE_SM, replace_body(answer.text, text="\u201chi\u201d".encode("utf-16-be")))
+
+    assert replaced.status == 0
+    assert [row.body for row in await site.house.segments()] == [b'"hi"']
+
+
+async def test_a_preview_is_of_what_the_policy_makes_of_a_message(site):
+    await set_policy(site.house, replace_typographic="yes", service="premium", senders=["1066*"])
+
+    found = (await site.post({"to": "+8613900000001", "text": "\u201chi\u201d"}, path="/preview"))[2]
+    refused, _, problem = await site.post({"to": "+8613900000001", "text": "hi", "from": "Bank"}, path="/preview")
+
+    assert (found["encoding"], found["replacement"]["applied"], found["price"]["amount_minor"]) == ("gsm7", True, 100)
+    assert (refused, problem["reason"]) == (403, "sender_not_allowed")
 
 
 async def test_many_idle_sessions_cost_little_and_are_all_alive(site):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.smpp.tlv import read
-from gateway.smpp.vendor_tlv import INTEGER, NO_VENDOR_TLVS, OCTETS, TEXT, NamedWrongly, VendorTlv, VendorTlvs
+from gateway.smpp.tlv import read, write
+from gateway.smpp.vendor_tlv import INTEGER, NO_VENDOR_TLVS, OCTETS, TEXT, NamedWrongly, VendorTlv, VendorTlvs, merged
 
 KNOWN = VendorTlvs(
     (
@@ -32,14 +32,38 @@ def test_named_values_come_back_by_name(values):
     octets = KNOWN.of_names(values)
 
     assert KNOWN.named(octets) == values
-    assert KNOWN.taken(read(octets, 0)) == octets
+    assert KNOWN.of_submission(read(octets, 0)) == KNOWN.of_delivery(read(octets, 0)) == octets
 
 
 def test_of_a_submission_only_what_is_known_and_fits_is_taken():
     tlvs = {0x1400: b"1201", 0x1500: b"\0\0", 0x1501: b"123456789", 0x1600: b"x", 0x0204: b"\0\1"}
 
-    assert KNOWN.taken(tlvs) == bytes.fromhex("14000004") + b"1201"
-    assert NO_VENDOR_TLVS.taken(tlvs) == b""
+    assert KNOWN.of_submission(tlvs) == bytes.fromhex("14000004") + b"1201"
+    assert NO_VENDOR_TLVS.of_submission(tlvs) == b""
+
+
+def test_of_smpps_own_those_for_the_handset_go_on_and_those_between_neighbours_do_not():
+    port, callback, sar, payload, reference = (
+        {0x020B: b"\x23\xf0"},
+        {0x0381: b"\1\0\0123"},
+        {0x020E: b"\2"},
+        {0x0424: b"text"},
+        {0x0204: b"\0\1"},
+    )
+
+    assert NO_VENDOR_TLVS.of_submission({**port, **callback, **sar, **payload, **reference}) == write({**port, **callback})
+    assert NO_VENDOR_TLVS.of_delivery({**port, **callback, **sar, **payload, **reference}) == write({**port, **callback, **reference})
+
+
+def test_what_was_kept_is_told_by_name_also_when_the_name_is_gone():
+    octets = write({0x1400: b"1201\0", 0x020B: b"\x23\xf0", 0x1600: b"x"})
+
+    assert KNOWN.named(octets) == {"dlt_entity_id": "1201", "destination_port": "23f0", "0x1600": "78"}
+
+
+def test_the_parts_of_a_message_say_together_what_each_says_and_the_first_wins():
+    assert read(merged([b"", write({1: b"a"}), write({1: b"b", 2: b"c"})]), 0) == {1: b"a", 2: b"c"}
+    assert merged([b"", b""]) == b""
 
 
 @pytest.mark.parametrize(

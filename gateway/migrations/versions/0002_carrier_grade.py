@@ -50,7 +50,7 @@ def _messages() -> None:
         sa.Column("message_id", _ID, primary_key=True, autoincrement=False),
         sa.Column("schedule_at", sa.BigInteger(), comment="not sent before"),
         sa.Column("user_reference", sa.Integer(), comment="user_message_reference of the submission, given back in receipts"),
-        sa.Column("tlvs", sa.LargeBinary(), comment="vendor TLVs to pass on, as they stand in a PDU"),
+        sa.Column("tlvs", sa.LargeBinary(), comment="parameters to pass on, as they stand in a PDU"),
         sa.Column("data_coding", sa.SmallInteger(), comment="as the sender gave it, where its parts have another"),
         comment="only of messages that have any of these",
     )
@@ -83,6 +83,8 @@ def _mobile_originated() -> None:
     named = "national tables its header named: locking * 256 + single"
     op.add_column("mo_part", sa.Column("shift", sa.Integer(), nullable=False, server_default=sa.text("0"), comment=named))
     op.add_column("mo", sa.Column("protocol_id", sa.SmallInteger(), nullable=False, server_default=sa.text("0")))
+    for table in ("mo_part", "mo"):
+        op.add_column(table, sa.Column("tlvs", sa.LargeBinary(), comment="parameters to pass on, as they stand in a PDU"))
 
 
 def _receipts() -> None:
