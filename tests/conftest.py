@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 REQUIRE_ALL = os.environ.get("BELLHOP_REQUIRE_ALL") == "1"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_begins() -> Iterator[None]:
+    """What one test makes of the log, the next does not inherit."""
+    yield
+    structlog.reset_defaults()
 
 
 def _fail_instead(report: Any) -> None:

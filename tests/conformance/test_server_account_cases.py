@@ -139,7 +139,7 @@ async def test_few_passwords_are_checked_at_one_time_and_few_wait(house):
     knock = Knock("192.0.2.1", "transceiver", 0x34, "")
 
     binds = [asyncio.create_task(door(PARTNER, f"guess{number}", knock)) for number in range(9)]
-    await house.until(lambda: len(refused) == 6)
+    await house.until(lambda: len(refused) == 6 and len(running) > 0)
 
     assert (refused, len(running)) == (["busy"] * 6, 1)
     may_go.set()
