@@ -63,7 +63,7 @@ def conform(
     Examples:
       bellhop conform 127.0.0.1:2776 --system-id bellhop --password secret8
       bellhop conform smsc.example.net:2775 --only S,H --markdown pics.md
-      bellhop conform 127.0.0.1:2777 --role esme --system-id bellhop --send-command 'bellhop send {to} {text}'
+      bellhop conform 127.0.0.1:2777 --role esme --system-id bellhop --send-command 'bellhop send --to {to} --text {text}'
 
     Exit code 0: nothing failed; 1: something did; 2: wrong options; 3: the peer could not be tested at all.
     """

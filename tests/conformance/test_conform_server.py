@@ -28,7 +28,7 @@ FORBIDDEN = "10699999"
 DOOR = {"session_init_timeout_s": 1.0, "enquire_link_s": 1.0, "response_timeout_s": 2.0}
 LISTS = (DistributionList(name="staff", numbers=(PHONE, "8613900005678")),)
 # S19 waits so long, and nothing else as long as all is well.
-PATIENCE_S = 8.0
+PATIENCE_S = 6.0
 
 
 @asynccontextmanager

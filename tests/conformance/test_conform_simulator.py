@@ -67,7 +67,7 @@ async def test_our_simulator_passes_every_case(tmp_path):
             *("--disabled-account", "closed:secret8", "--foreign-account", "foreign:secret8", "--poor-account", "poor:secret8"),
             *("--limited-account", "limited:secret8", "--bind-limit", "8", "--rate", "5"),
             *("--unbind-command", remote.unbind, "--outbind-command", remote.outbind, "--break-command", remote.break_store),
-            *("--phone-command", remote.phone, "--alert-command", remote.alert, "--quiet-s", "0.3", "--patience-s", "8"),
+            *("--phone-command", remote.phone, "--alert-command", remote.alert, "--quiet-s", "0.3", "--patience-s", "6"),
             timeout_s=200,
         )
     finally:
