@@ -369,9 +369,9 @@ class Smsc:
         """A phone's owner writes: goes to any bind that can receive, held until there is one. Raises PhoneError."""
         outgoing = self.phones.write(msisdn, to, text, self.world.clock.now_us())
         settled = self._mo_settled(outgoing)
-        for pdu in phone_pdus(outgoing):
-            self.counts.mo += 1
-            self.deliveries.route(Delivery(pdu, None, settled=settled))
+        deliveries = [Delivery(pdu, None, settled=settled) for pdu in phone_pdus(outgoing)]
+        self.counts.mo += len(deliveries)
+        self.deliveries.route_together(deliveries)
         self.bell.ring()
         return outgoing.message
 

@@ -1,14 +1,14 @@
 """What an SMSC still has to hand over: receipts and MO, each to a bind that can receive, as its window allows.
 
-A receipt goes to the bind that sent the message if that can receive, else to another bind of the same system_id; an MO goes to any.
-With no such bind it is held. What a dropped bind left unanswered goes back and is handed over again, so a gateway must cope with a
-repeat.
+A receipt goes to the bind that sent the message if that can receive, else to another bind of the same system_id; an MO goes to any,
+all its parts to the same. With no such bind it is held. What a dropped bind left unanswered goes back and is handed over again, so a
+gateway must cope with a repeat.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,6 +111,13 @@ class Deliveries:
             return
         receiver.waiting.append(delivery)
         receiver.touch()
+
+    def route_together(self, deliveries: Sequence[Delivery]) -> None:
+        """Put the parts of one message before one receiver: only there can they be joined."""
+        receiver = self._receiver_for(deliveries[0]) if deliveries else None
+        for delivery in deliveries:
+            delivery.origin = receiver
+            self.route(delivery)
 
     def answered(self, delivery: Delivery, status: int) -> None:
         """The gateway has answered: done, refused for good, or to be tried again later."""

@@ -90,9 +90,8 @@ class Moments:
         pdus = pdus_of(mo, self._reference)
         if stream is not None:
             pdus = disturbed(pdus, stream, self._numbers)
-        for pdu in pdus:
-            self._smsc.counts.mo += 1
-            self._smsc.deliveries.route(Delivery(pdu, None))
+        self._smsc.counts.mo += len(pdus)
+        self._smsc.deliveries.route_together([Delivery(pdu, None) for pdu in pdus])
         self._smsc.note(None, "mo", source=mo.source, to=mo.to, pdus=len(pdus))
         self._smsc.bell.ring()
         return len(pdus)

@@ -45,6 +45,8 @@ def conform(
     unbind_command: Annotated[str | None, typer.Option(help="Makes the SMSC unbind us.")] = None,
     outbind_command: Annotated[str | None, typer.Option(help="Makes the SMSC send outbind to 127.0.0.1:{port}.")] = None,
     break_command: Annotated[str | None, typer.Option(help="Takes the store away ({state} is on) and gives it back (off).")] = None,
+    phone_command: Annotated[str | None, typer.Option(help="Makes a phone write {text} to --source, for R15 and R16.")] = None,
+    alert_command: Annotated[str | None, typer.Option(help="Makes the SMSC send alert_notification.")] = None,
     restart_command: Annotated[str | None, typer.Option(help="Kills the peer and starts it again.")] = None,
     timeout_s: Annotated[float, typer.Option(min=0.1, max=600, help="How long an answer may take.")] = 5.0,
     patience_s: Annotated[float, typer.Option(min=0.1, max=3600, help="How long the peer's own timers may take.")] = 65.0,
@@ -61,7 +63,7 @@ def conform(
     Examples:
       bellhop conform 127.0.0.1:2776 --system-id bellhop --password secret8
       bellhop conform smsc.example.net:2775 --only S,H --markdown pics.md
-      bellhop conform 127.0.0.1:2777 --role esme --system-id bellhop --send-command 'bellhop send {to} {text}'
+      bellhop conform 127.0.0.1:2777 --role esme --system-id bellhop --send-command 'bellhop send --to {to} --text {text}'
 
     Exit code 0: nothing failed; 1: something did; 2: wrong options; 3: the peer could not be tested at all.
     """
@@ -89,7 +91,7 @@ def conform(
         patience_s,
         quiet_s,
         soak_s,
-        _triggers(send_command, unbind_command, outbind_command, break_command, restart_command),
+        _triggers(send_command, unbind_command, phone_command, alert_command, outbind_command, break_command, restart_command),
     )
     results = asyncio.run(_run(subject, role, only, is_quiet=as_json, with_evidence=evidence))
     if markdown is not None:
@@ -151,9 +153,20 @@ def _account(given: str | None, option: str) -> Account | None:
     return Account(system_id, password)
 
 
-def _triggers(send: str | None, unbind: str | None, outbind: str | None, broken: str | None, restart: str | None) -> Triggers:
+def _triggers(
+    send: str | None,
+    unbind: str | None,
+    phone: str | None,
+    alert: str | None,
+    outbind: str | None,
+    broken: str | None,
+    restart: str | None,
+) -> Triggers:
     async def send_it(to: str, text: str) -> None:
         await _shell(send or "", to=to, text=text)
+
+    async def write_it(text: str) -> None:
+        await _shell(phone or "", text=text)
 
     async def outbind_it(port: int) -> None:
         await _shell(outbind or "", port=str(port))
@@ -162,7 +175,13 @@ def _triggers(send: str | None, unbind: str | None, outbind: str | None, broken:
         await _shell(broken or "", state="on" if is_broken else "off")
 
     return Triggers(
-        send_it if send else None, _plain(unbind), outbind_it if outbind else None, break_it if broken else None, _plain(restart)
+        send_it if send else None,
+        _plain(unbind),
+        write_it if phone else None,
+        _plain(alert),
+        outbind_it if outbind else None,
+        break_it if broken else None,
+        _plain(restart),
     )
 
 

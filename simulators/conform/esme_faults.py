@@ -20,6 +20,8 @@ case = CASES.case
 
 HOT = 10  # more attempts than this in the time below is hammering
 HOT_S = 5.0
+LATENCY_S = 0.1
+MANY = 50
 
 
 async def _not_hot(probe: Probe, status: int | None, what: str) -> None:
@@ -153,12 +155,12 @@ async def f08(probe: Probe) -> None:
     probe.remark("sent again" if resent else "held")
 
 
-@case("F09", "nothing is answered", "it stops at its window, and goes on when answers come")
+@case("F09", "nothing is answered, then each after 100 ms", "never more than its window in flight; it goes on as answers come")
 async def f09(probe: Probe) -> None:
     esme = of_esme(probe)
     wire = await esme.peer(SENDING)
     wire.verdict = lambda _submit: None
-    await esme.have_it_send(*(f"window {number}" for number in range(30)))
+    await esme.have_it_send(*(f"window {number}" for number in range(MANY)))
     await esme.submits(wire, probe.subject.window or 1)
     held: list[Frame] = []
     while len(wire.submits) > len(held):
@@ -166,11 +168,26 @@ async def f09(probe: Probe) -> None:
         await asyncio.sleep(probe.subject.quiet_s)
     if probe.subject.window:
         probe.expect(len(held) == probe.subject.window, f"{len(held)} were in flight, its window is {probe.subject.window}")
-    wire.verdict = esme.host.accept
+    in_flight = [0]  # after each arrival
+
+    def answer(submit: Frame) -> None:
+        in_flight[-1] -= 1
+        wire.respond(submit, esme.host.accept(submit))
+
+    def answer_later(submit: Frame) -> None:
+        in_flight.append(in_flight[-1] + 1)
+        asyncio.get_running_loop().call_later(LATENCY_S, answer, submit)
+
+    wire.verdict = answer_later
     for submit in held:
         wire.respond(submit, esme.host.accept(submit))
-    probe.expect(await esme.until(lambda: len(wire.submits) >= 30, probe.subject.patience_s), f"{len(wire.submits)} of 30 came")
-    probe.remark(f"{len(held)} in flight" + ("" if len(held) < 30 else " at least"))
+    begun = probe.world.clock.monotonic()
+    probe.expect(await esme.until(lambda: len(wire.submits) >= MANY, probe.subject.patience_s), f"{len(wire.submits)} of {MANY} came")
+    elapsed_s = probe.world.clock.monotonic() - begun
+    probe.expect(max(in_flight) <= len(held), f"{max(in_flight)} were in flight, {len(held)} before")
+    paced = MANY - 2 * len(held)  # those that waited for an answer that was late
+    rate = f"; {paced / elapsed_s:.0f} a second at {LATENCY_S * 1000:.0f} ms" if paced > 0 else ""
+    probe.remark(f"{len(held)} in flight{rate}" if len(held) < MANY else f"{MANY} in flight at least")
 
 
 @case("F10", "unbind from the SMSC", "unbind_resp, then bound again")

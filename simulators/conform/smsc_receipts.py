@@ -1,4 +1,4 @@
-"""Cases R: receipts as an SMSC hands them to its ESME."""
+"""Cases R: receipts and messages from phones as an SMSC hands them to its ESME."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 from gateway.smpp import pdu as p
 from gateway.smpp import receipt
-from gateway.smpp.consts import Status, Tag
+from gateway.smpp.consts import CommandId, Status, Tag
 from simulators.conform.case import Cases, Failed
 from simulators.conform.probe import RECEIPT, Probe
 from simulators.conform.wire import Frame, Wire
@@ -16,6 +16,8 @@ case = CASES.case
 
 ON_FAILURE = 2
 RECEIPT_TYPE, TYPE_MASK = 0x04, 0x3C
+UDHI, UCS2 = 0x40, 8
+LONG_TEXT = "A phone writes more than one short message can carry; who reads it wants all of it, and in order. " * 3
 STATES = {"DELIVRD": 2, "EXPIRED": 3, "DELETED": 4, "UNDELIV": 5, "ACCEPTD": 6, "UNKNOWN": 7, "REJECTD": 8, "ENROUTE": 1}
 
 
@@ -188,6 +190,62 @@ async def r14(probe: Probe) -> None:
     probe.expect(sorted(told) == sorted(ids), f"{len(ids)} receipts were due, {len(told)} came, {len(set(told))} of them different")
 
 
+def _part(pdu: p.DeliverSm | p.DataSm) -> tuple[int, int, bytes]:
+    """Which part of how many it is, and its text without a header."""
+    tlvs = pdu.tlvs or {}
+    octets = (pdu.short_message if isinstance(pdu, p.DeliverSm) else b"") or tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
+    if pdu.esm_class & UDHI and octets:
+        header, text = octets[1 : octets[0] + 1], octets[octets[0] + 1 :]
+        if header[:1] in (b"\x00", b"\x08"):
+            return header[-1], header[-2], text
+    if Tag.SAR_TOTAL_SEGMENTS in tlvs:
+        return tlvs[Tag.SAR_SEGMENT_SEQNUM][0], tlvs[Tag.SAR_TOTAL_SEGMENTS][0], octets
+    return 1, 1, octets
+
+
+async def _heard(probe: Probe, wires: list[Wire]) -> tuple[Wire, int, str]:
+    """A message from a phone, joined: where it came, in how many parts, and its text."""
+    parts: dict[int, bytes] = {}
+    total, coding, at = 0, 0, wires[0]
+    deadline = probe.world.clock.monotonic() + probe.subject.patience_s
+    while (not total or len(parts) < total) and probe.world.clock.monotonic() < deadline:
+        for wire in wires:
+            for got in wire.deliveries:
+                if not isinstance(got.pdu, p.DeliverSm | p.DataSm):
+                    raise Failed(f"a message from a phone cannot be read: {got.fault}")
+                if got.pdu.esm_class & TYPE_MASK:
+                    continue  # a receipt
+                number, total, text = _part(got.pdu)
+                probe.expect(number not in parts, f"part {number} of {total} came twice")
+                probe.expect(not parts or wire is at, "the parts of one message came on two binds")
+                parts[number], coding, at = text, got.pdu.data_coding, wire
+            wire.deliveries.clear()
+        await asyncio.sleep(0.01)
+    probe.expect(bool(total) and len(parts) == total, f"{len(parts)} of {total} parts came" if total else "no message came")
+    octets = b"".join(parts[number] for number in sorted(parts))
+    return at, total, octets.decode("utf-16-be" if coding == UCS2 else "latin-1", "replace")
+
+
+@case("R15", "a long message from a phone, two receivers", "whole, once, all of it on one bind")
+async def r15(probe: Probe) -> None:
+    writes = probe.need(probe.subject.triggers.phone_writes, "--phone-command")
+    wires = [await probe.bound("rx"), await probe.bound("rx")]
+    await writes(LONG_TEXT)
+    _, total, text = await _heard(probe, wires)
+    probe.expect(text == LONG_TEXT, f"its text is {text!r}")
+    probe.remark("in one piece" if total == 1 else f"in {total} parts")
+
+
+@case("R16", "messages from a phone in two alphabets", "the text can be read by its data_coding")
+async def r16(probe: Probe) -> None:
+    writes = probe.need(probe.subject.triggers.phone_writes, "--phone-command")
+    wire = await probe.bound()
+    for written in ("plain words", "слова и 文字"):
+        await writes(written)
+        _, _, text = await _heard(probe, [wire])
+        probe.expect(text == written, f"{written!r} came as {text!r}")
+
+
 @case("R17", "message_id in our deliver_sm_resp", "an id, an empty string or nothing: all taken")
 async def r17(probe: Probe) -> None:
     wire = await probe.bound()
@@ -200,3 +258,15 @@ async def r17(probe: Probe) -> None:
         wire.answer(got, 0, body)
     await probe.expect_alive(wire, "three forms of deliver_sm_resp")
     probe.expect(await wire.delivery(probe.subject.quiet_s) is None, "an answered receipt came again")
+
+
+@case("R18", "alert_notification", "it comes, and no answer is waited for")
+async def r18(probe: Probe) -> None:
+    alert = probe.need(probe.subject.triggers.alert, "--alert-command")
+    wire = await probe.bound("rx")
+    await alert()
+    told = await wire.request(CommandId.ALERT_NOTIFICATION, probe.subject.patience_s)
+    if told is None:
+        raise Failed("no alert_notification came")
+    probe.expect(told.pdu is not None, f"it cannot be read: {told.fault}")
+    await probe.expect_alive(wire, "alert_notification without an answer")

@@ -20,6 +20,8 @@ class Triggers:
 
     send: Callable[[str, str], Awaitable[None]] | None = None  # role esme: have it submit (destination, text)
     unbind: Callable[[], Awaitable[None]] | None = None  # have it unbind us
+    phone_writes: Callable[[str], Awaitable[None]] | None = None  # role smsc: have the test number write this text to our source
+    alert: Callable[[], Awaitable[None]] | None = None  # role smsc: have it tell us that the test number can be reached again
     outbind: Callable[[int], Awaitable[None]] | None = None  # have it send outbind to this port of ours
     break_store: Callable[[bool], Awaitable[None]] | None = None  # take its disk away, give it back
     restart: Callable[[], Awaitable[None]] | None = None  # kill it without warning and start it again

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +21,8 @@ from simulators.conform import report, run
 from simulators.conform.case import Case, Grade
 from simulators.conform.subject import Account, Subject, Triggers
 from tests.support.certificates import Authority, Pair
-from tests.support.gateway import House, opened_gateway
-from tests.support.processes import Program, Site, empty_site, free_ports
+from tests.support.gateway import PARTNER_CODE, House, opened_gateway
+from tests.support.processes import COMMAND, Program, Ran, Site, empty_site, free_ports, ran
 from tests.support.wire import BIND_TX, HOST, tlv
 
 PAYLOAD = 0x0424
@@ -123,7 +125,7 @@ class KilledSite:
         await self.start()
 
     async def send(self, to: str, text: str) -> None:
-        status, _, document = await self._site.post(**{"from": "10661800", "to": to, "text": text, "service": "chat"})
+        status, _, document = await self._site.post(**{"from": PARTNER_CODE, "to": to, "text": text, "service": "chat"})
         assert status == 202, document
         self._ids[text] = document["id"]
 
@@ -131,20 +133,30 @@ class KilledSite:
         return str((await self._site.message(self._ids[text]))["state"])
 
 
-async def test_a_killed_gateway_still_knows_its_messages(tmp_path):
-    """F16"""
+async def graded_by_command(site: Site, cases: str) -> Ran:
+    """As an operator would type it, with `bellhop send` as what makes the gateway send."""
+    send = shlex.join([*COMMAND, "send", "-c", str(site.config), "--key", site.api_key, "--from", PARTNER_CODE])
+    return await ran(
+        *(*COMMAND, "conform", f"{HOST}:{site.smsc_port}", "--role", "esme", "--system-id", OURS.system_id, "--only", cases, "--json"),
+        *("--send-command", f"{send} --to {{to}} --text {{text}}", "--patience-s", "30"),
+    )
+
+
+async def test_a_gateway_of_its_own_process_is_graded_by_the_command_and_killed(tmp_path):
+    """F16: a killed gateway still knows its messages."""
     async with empty_site(tmp_path) as site:
         await site.add_partner()
         gateway = KilledSite(site)
+        _, done = await asyncio.gather(gateway.start(), graded_by_command(site, "S01,M16"))
         triggers = Triggers(send=gateway.send, restart=gateway.restart, state_of=gateway.state_of)
-        subject = Subject(HOST, site.smsc_port, OURS, timeout_s=10, patience_s=30, quiet_s=0.2, triggers=triggers)
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        cases = run.chosen(run.ESME_CASES, ABOUT_PROCESSES)
-        grading = asyncio.create_task(run.grade_esme(RealWorld(), subject, cases, lambda _result: None, port.set_result))
-        await port
-        await gateway.start()
+        subject = Subject(HOST, site.smsc_port, OURS, timeout_s=10, patience_s=30, quiet_s=0.5, triggers=triggers)
 
-        results = await grading
+        cases = run.chosen(run.ESME_CASES, ABOUT_PROCESSES)
+        results = await run.grade_esme(RealWorld(), subject, cases, lambda _result: None, lambda _port: None)
 
     assert shortcomings(results) == []
     assert [result.case.id for result in results] == ["F16"]
+    assert done.out, done.err
+    told = {case["id"]: (case["result"], case["why"]) for case in json.loads(done.out)["cases"]}
+    assert told == {"S01": ("pass", "interface_version 0x34"), "M16": ("pass", "user data header of 8 bit")}
+    assert done.code == 0

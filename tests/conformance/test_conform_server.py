@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.address import msisdn
 from gateway.real_world import RealWorld
 from gateway.settings_smpp import DistributionList
 from simulators.conform import report, run
@@ -27,7 +28,7 @@ FORBIDDEN = "10699999"
 DOOR = {"session_init_timeout_s": 1.0, "enquire_link_s": 1.0, "response_timeout_s": 2.0}
 LISTS = (DistributionList(name="staff", numbers=(PHONE, "8613900005678")),)
 # S19 waits so long, and nothing else as long as all is well.
-PATIENCE_S = 8.0
+PATIENCE_S = 6.0
 
 
 @asynccontextmanager
@@ -54,7 +55,13 @@ def triggers(house: House) -> Triggers:
     async def break_store(is_broken: bool) -> None:
         gateway.writer._healthy = not is_broken
 
-    return Triggers(unbind=unbind, outbind=outbind, break_store=break_store)
+    async def phone_writes(text: str) -> None:
+        house.smsc.send_mo(PHONE, PARTNER_CODE, text)
+
+    async def alert() -> None:
+        assert gateway.smpp_server.alert(gateway.accounts.by_name(PARTNER).partner.id, msisdn(PHONE), PARTNER_CODE, True) == 1
+
+    return Triggers(unbind=unbind, outbind=outbind, break_store=break_store, phone_writes=phone_writes, alert=alert)
 
 
 def shortcomings(results: list[run.Result]) -> list[str]:

@@ -26,6 +26,7 @@ async def test_any_credentials_bind_unless_some_are_asked_for(kind):
 
 
 async def test_wrong_credentials_are_refused_with_their_status():
+    """S03, S04"""
     async with house(system_id="bellhop", password="secret") as opened:
         refusals = []
         for system_id, password in (("other", "secret"), ("bellhop", "wrong")):
@@ -41,6 +42,7 @@ async def test_wrong_credentials_are_refused_with_their_status():
 
 
 async def test_message_is_answered_delivered_and_receipted():
+    """M01, R01"""
     async with house(first_id=500) as opened:
         esme = await opened.esme()
 
@@ -59,6 +61,7 @@ async def test_message_is_answered_delivered_and_receipted():
     [("0001", b"UNDELIV", 5, b"001"), ("0002", b"EXPIRED", 3, b"002"), ("0003", b"REJECTD", 8, b"003")],
 )
 async def test_failing_number_gets_its_receipt_and_reaches_no_phone(suffix, stat, state, err):
+    """R02"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -72,6 +75,7 @@ async def test_failing_number_gets_its_receipt_and_reaches_no_phone(suffix, stat
 
 
 async def test_number_0004_is_refused_for_good():
+    """F06"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -81,6 +85,7 @@ async def test_number_0004_is_refused_for_good():
 
 
 async def test_number_0005_throttles_once():
+    """F04"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -102,6 +107,7 @@ async def test_number_0006_is_delivered_without_receipt():
 
 
 async def test_number_0007_is_never_answered_yet_delivered():
+    """F07"""
     async with house() as opened:
         esme = await opened.esme(limits=Limits(response_timeout_s=0.2))
 
@@ -112,6 +118,7 @@ async def test_number_0007_is_never_answered_yet_delivered():
 
 
 async def test_number_0008_is_receipted_before_it_is_answered():
+    """R05"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -124,6 +131,7 @@ async def test_number_0008_is_receipted_before_it_is_answered():
 
 
 async def test_number_0009_is_receipted_twice():
+    """R06"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -138,6 +146,7 @@ async def test_number_0009_is_receipted_twice():
     [(0, "1234", False), (1, "1234", True), (2, "1234", False), (2, "0001", True), (3, "1234", True), (3, "0001", False)],
 )
 async def test_registered_delivery_decides_which_receipts_are_sent(asked, suffix, is_sent):
+    """R03"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -157,6 +166,7 @@ async def test_registered_delivery_decides_which_receipts_are_sent(asked, suffix
     ],
 )
 async def test_message_ids_have_the_form_asked_for(form, answered, receipted):
+    """R04"""
     async with house(id_form=form, first_id=0xBEEF) as opened:
         esme = await opened.esme()
 
@@ -169,6 +179,7 @@ async def test_message_ids_have_the_form_asked_for(form, answered, receipted):
 
 
 async def test_peer_of_version_3_3_gets_no_optional_parameters():
+    """S20"""
     async with house() as opened:
         esme = await opened.esme(interface_version=0x33)
 
@@ -191,6 +202,7 @@ async def test_receipts_go_to_the_receiver_of_the_same_system_id():
 
 
 async def test_receipt_is_held_until_its_esme_can_receive():
+    """R13"""
     async with house() as opened:
         transmitter = await opened.esme(kind=BindKind.TX)
 
@@ -202,6 +214,7 @@ async def test_receipt_is_held_until_its_esme_can_receive():
 
 
 async def test_receipts_a_dropped_bind_left_unanswered_come_again():
+    """R12"""
     async with house(limits=Limits(window_max=2, peer_window_max=1000)) as opened:
         silent = await opened.esme(on_deliver=lambda pdu: None)
         for number in range(5):
@@ -217,6 +230,7 @@ async def test_receipts_a_dropped_bind_left_unanswered_come_again():
 
 
 async def test_delivery_refused_for_now_is_tried_again_and_one_refused_for_good_is_not():
+    """R10, R11"""
     async with house() as opened:
         statuses = iter([Status.ESME_RX_T_APPN, Status.ESME_RMSGQFUL, Status.ESME_ROK, Status.ESME_RX_R_APPN])
         esme = await opened.esme(on_deliver=lambda pdu: next(statuses))
@@ -257,6 +271,7 @@ async def test_faults_by_chance_repeat_with_the_same_seed():
 
 
 async def test_data_sm_is_delivered_like_submit_sm():
+    """M30"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -270,6 +285,7 @@ async def test_data_sm_is_delivered_like_submit_sm():
 
 
 async def test_submit_multi_reaches_each_destination_and_names_the_refused():
+    """M29"""
     async with house() as opened:
         esme = await opened.esme()
         destinations = tuple(SmeAddress(1, 1, number) for number in ("111", "222", "8613900000004"))
@@ -284,6 +300,7 @@ async def test_submit_multi_reaches_each_destination_and_names_the_refused():
 
 
 async def test_query_sm_tells_the_state():
+    """M31"""
     async with house(receipt_delay_ms=60_000) as opened:
         esme = await opened.esme()
         message_id = (await esme.submit(message())).message_id
@@ -306,6 +323,7 @@ async def test_query_sm_tells_the_state():
 
 
 async def test_long_chinese_text_is_joined_on_the_phone():
+    """M16"""
     text = "门铃网关把这条很长的短信切成几段再拼起来😀" * 8
     async with house() as opened:
         esme = await opened.esme()

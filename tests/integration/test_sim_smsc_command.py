@@ -167,6 +167,7 @@ async def test_shipped_scenarios_are_listed_and_an_unknown_one_names_them():
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with (apt-get install openssl)")
 async def test_port_speaks_tls_with_a_certificate_made_on_the_spot():
+    """F15"""
     process = await start_command("--port", "0", "--http-port", "0", "--tls")
     ready = await ready_line(process)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

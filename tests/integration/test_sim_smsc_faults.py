@@ -75,6 +75,7 @@ async def raw(opened: House) -> AsyncIterator[Raw]:
 
 @pytest.mark.parametrize("fault", ["wrong-sequence", "unknown-id", "truncated"])
 async def test_spoilt_response_is_no_answer_and_the_session_goes_on(fault):
+    """F11"""
     async with house(rules=(Rule(suffix="77", fault=fault),)) as opened:
         esme = await opened.esme(limits=IMPATIENT)
 
@@ -88,6 +89,7 @@ async def test_spoilt_response_is_no_answer_and_the_session_goes_on(fault):
 
 @pytest.mark.parametrize("fault", ["garbage", "short"])
 async def test_response_with_an_impossible_length_loses_the_stream(fault):
+    """F11"""
     async with house(rules=(Rule(suffix="77", fault=fault),)) as opened:
         esme = await opened.esme(limits=IMPATIENT)
 
@@ -98,6 +100,7 @@ async def test_response_with_an_impossible_length_loses_the_stream(fault):
 
 
 async def test_response_that_says_more_than_is_there_swallows_what_follows():
+    """F11"""
     async with house(rules=(Rule(suffix="77", fault="long"),)) as opened, raw(opened) as peer:
         await peer.bind()
 
@@ -109,6 +112,7 @@ async def test_response_that_says_more_than_is_there_swallows_what_follows():
 
 
 async def test_response_may_come_twice():
+    """F11"""
     async with house(rules=(Rule(suffix="77", fault="twice"),)) as opened, raw(opened) as peer:
         await peer.bind()
 
@@ -121,6 +125,7 @@ async def test_response_may_come_twice():
 
 @pytest.mark.parametrize(("write", "least_s"), [("split", 0.0), ("drip", 0.1)])
 async def test_response_written_byte_by_byte_arrives_whole_and_what_follows_waits(write, least_s):
+    """F11"""
     async with house(rules=(Rule(suffix="77", write=write, drip_ms=5),)) as opened:
         esme = await opened.esme()
         loop = asyncio.get_running_loop()
@@ -134,6 +139,7 @@ async def test_response_written_byte_by_byte_arrives_whole_and_what_follows_wait
 
 
 async def test_errors_and_outcomes_follow_their_weights_and_the_seed():
+    """F06"""
     statuses = Mix((("ESME_ROK", 3.0), ("ESME_RSYSERR", 1.0), ("0x400", 1.0)))
     stats = Mix((("DELIVRD", 1.0), ("EXPIRED", 1.0), ("none", 1.0)))
     rule = Rule(statuses=statuses, stats=stats)
@@ -153,6 +159,7 @@ async def test_errors_and_outcomes_follow_their_weights_and_the_seed():
 
 
 async def test_throttled_above_a_rate_and_nothing_else_changes():
+    """F04, M24"""
     async with house(rules=(Rule(above_per_s=5, status=Status.ESME_RTHROTTLED),)) as opened:
         esme = await opened.esme()
 
@@ -163,6 +170,7 @@ async def test_throttled_above_a_rate_and_nothing_else_changes():
 
 
 async def test_congestion_state_is_fixed_or_follows_the_load():
+    """F14"""
     rules = (Rule(suffix="85", congestion=85), Rule(congestion_full_per_s=4))
     async with house(rules=rules) as opened:
         esme = await opened.esme(interface_version=0x50)
@@ -175,6 +183,7 @@ async def test_congestion_state_is_fixed_or_follows_the_load():
 
 
 async def test_latency_holds_the_response_back():
+    """F09, F13"""
     async with house(rules=(), usual=Rule(response_latency=Latency(ms=80))) as opened:
         esme = await opened.esme()
         loop = asyncio.get_running_loop()
@@ -197,6 +206,7 @@ async def test_latency_holds_the_response_back():
     ],
 )
 async def test_receipts_come_one_after_the_other_and_may_contradict(stats, words):
+    """R06"""
     async with house(rules=(), usual=Rule(stats=Mix(((stats, 1.0),)), receipt_gap_ms=5)) as opened:
         esme = await opened.esme()
 
@@ -228,6 +238,7 @@ async def test_receipt_goes_to_another_bind_of_the_same_system_id():
 
 
 async def test_receipt_writes_the_id_in_another_base():
+    """R04"""
     async with house(id_form=IdForm.HEX_LOWER, receipt_id_form=IdForm.INT64, first_id=255) as opened:
         esme = await opened.esme()
 
@@ -240,6 +251,7 @@ async def test_receipt_writes_the_id_in_another_base():
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 async def test_receipt_of_every_dialect_arrives(dialect):
+    """R07, R08"""
     async with house(rules=(), usual=Rule(dialect=dialect), first_id=4711) as opened:
         esme = await opened.esme()
 
@@ -266,6 +278,7 @@ async def test_intermediate_notification_comes_first_when_it_is_asked_for():
 
 
 async def test_version_3_3_gets_an_id_of_eight_hexadecimal_digits():
+    """S20"""
     async with house(first_id=0xABCDEF) as opened:
         esme = await opened.esme(interface_version=0x33)
 
@@ -273,6 +286,7 @@ async def test_version_3_3_gets_an_id_of_eight_hexadecimal_digits():
 
 
 async def test_validity_that_ends_first_expires_the_message_and_a_schedule_delays_it():
+    """M12, M13"""
     async with house(receipt_delay_ms=60_000) as opened:
         esme = await opened.esme()
 
@@ -286,6 +300,7 @@ async def test_validity_that_ends_first_expires_the_message_and_a_schedule_delay
 
 
 async def test_replace_if_present_replaces_what_still_waits():
+    """M11"""
     async with house(receipt_delay_ms=50) as opened:
         esme = await opened.esme()
 
@@ -299,6 +314,7 @@ async def test_replace_if_present_replaces_what_still_waits():
 
 
 async def test_replace_sm_changes_a_waiting_message_and_cancel_by_addresses_ends_it():
+    """M32, M33"""
     async with house(receipt_delay_ms=60_000) as opened:
         esme = await opened.esme()
         message_id = (await esme.submit(message(text=b"old"))).message_id
@@ -316,6 +332,7 @@ async def test_replace_sm_changes_a_waiting_message_and_cancel_by_addresses_ends
 
 @pytest.mark.parametrize("status", [Status.ESME_RBINDFAIL, Status.ESME_RALYBND, Status.ESME_RINVSYSTYP])
 async def test_binds_are_refused_as_often_as_asked_and_then_let_in(status):
+    """F01"""
     async with house(binds=(BindRule(status=status, times=1),)) as opened:
         with pytest.raises(BindRefusedError) as raised:
             await opened.esme()
@@ -325,6 +342,7 @@ async def test_binds_are_refused_as_often_as_asked_and_then_let_in(status):
 
 
 async def test_one_bind_more_than_the_limit_is_refused_and_the_others_stay():
+    """S08, F02"""
     async with house(binds_max=2) as opened:
         binds = [await opened.esme(system_id="acme") for _ in range(2)]
 
@@ -337,12 +355,14 @@ async def test_one_bind_more_than_the_limit_is_refused_and_the_others_stay():
 
 
 async def test_silent_bind_is_never_answered():
+    """F03"""
     async with house(binds=(BindRule(mode="silent"),)) as opened:
         with pytest.raises(TimeoutError):
             await opened.esme(bind_timeout_s=0.2)
 
 
 async def test_mute_bind_is_answered_and_then_nothing_is_not_even_the_end():
+    """F12"""
     async with house(binds=(BindRule(mode="mute"),)) as opened, raw(opened) as peer:
         await peer.bind()
 
@@ -357,6 +377,7 @@ async def test_mute_bind_is_answered_and_then_nothing_is_not_even_the_end():
 
 @pytest.mark.parametrize(("key", "reason"), [("unbind_after", "peer unbound"), ("reset_after", "connection lost")])
 async def test_bind_ends_after_so_many_pdus(key, reason):
+    """F08"""
     async with house(binds=(read(BindRule, {key: 2}),)) as opened:
         esme = await opened.esme()
 
@@ -367,6 +388,7 @@ async def test_bind_ends_after_so_many_pdus(key, reason):
 
 
 async def test_enquire_link_is_not_answered_while_messages_are():
+    """F12"""
     async with house(binds=(BindRule(answers_enquire_link=False),)) as opened, raw(opened) as peer:
         await peer.bind()
 
@@ -377,6 +399,7 @@ async def test_enquire_link_is_not_answered_while_messages_are():
 
 
 async def test_system_type_that_is_not_allowed_is_refused():
+    """S06"""
     async with house(system_types=("VMS",)) as opened, raw(opened) as peer:
         peer.send(BindTransceiver(system_id="raw", system_type="OTA"))
 
@@ -390,6 +413,7 @@ async def test_system_type_that_is_not_allowed_is_refused():
     ("do", "reason"), [("unbind", "peer unbound"), ("reset", "connection lost"), ("close", "connection lost"), ("garbage", "bad frame")]
 )
 async def test_event_ends_the_binds_at_its_time(do, reason):
+    """F08, F10"""
     async with house(events=(Event(do=do, at_s=0.1),)) as opened:
         esme = await opened.esme()
 
@@ -411,6 +435,7 @@ async def test_port_closes_for_a_while():
 
 
 async def test_unknown_request_of_the_smsc_is_nacked_and_a_wrong_number_ignored():
+    """F11"""
     async with house() as opened:
         esme = await opened.esme()
 
@@ -422,6 +447,7 @@ async def test_unknown_request_of_the_smsc_is_nacked_and_a_wrong_number_ignored(
 
 
 async def test_enquire_link_and_alert_notification_come_when_they_are_asked_for():
+    """R18"""
     async with house() as opened, raw(opened) as peer:
         await peer.bind()
 
@@ -434,6 +460,7 @@ async def test_enquire_link_and_alert_notification_come_when_they_are_asked_for(
 
 
 async def test_outbind_invites_an_esme_that_listens_and_it_binds_there():
+    """S24"""
     accepted: asyncio.Queue[Raw] = asyncio.Queue()
     server = await asyncio.start_server(lambda reader, writer: accepted.put_nowait(Raw(reader, writer)), HOST, 0)
     async with house() as opened:
@@ -470,6 +497,7 @@ async def test_stream_at_a_rate_sends_its_count():
 
 @pytest.mark.parametrize("parts", ["udh8", "udh16", "sar", "payload"])
 async def test_long_message_comes_in_parts_of_every_kind(parts):
+    """R15"""
     text = "The quick brown fox jumps over the lazy dog. " * 8
     async with house(streams=(MoStream(rate_per_s=100, count=1, text=text, parts=parts),)) as opened:
         esme = await opened.esme()
@@ -483,6 +511,7 @@ async def test_long_message_comes_in_parts_of_every_kind(parts):
 
 
 async def test_parts_are_shuffled_repeated_and_lost():
+    """R15"""
     text = "The quick brown fox jumps over the lazy dog. " * 20
     stream = MoStream(rate_per_s=100, count=1, text=text, shuffle=True, duplicate_percent=50, missing_percent=30)
     async with house(streams=(stream,), seed=3) as opened:

@@ -153,6 +153,7 @@ def test_what_is_encoded_decodes_to_the_same(pdu: Any) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_pdu_cut_at_any_octet_raises_only_field_errors(cls: Any) -> None:
+    """H15"""
     frame = encode(sample(cls))
 
     for end in range(len(frame)):
@@ -207,6 +208,7 @@ def test_the_fast_path_agrees_with_the_table(body: bytes, cls: Any) -> None:
 
 @pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls.command_id & RESPONSE_BIT])
 def test_an_error_response_is_written_without_a_body_and_read_with_or_without_one(cls: Any) -> None:
+    """M02"""
     refused = sample(cls)._replace(command_status=0x45)
     with_body = bytearray(encode(sample(cls)))
     with_body[11] = 0x45
@@ -217,6 +219,7 @@ def test_an_error_response_is_written_without_a_body_and_read_with_or_without_on
 
 
 def test_a_bare_deliver_sm_resp_is_taken_and_a_bare_submit_sm_resp_is_not() -> None:
+    """R17"""
     bare_deliver = bytes.fromhex("00000010800000050000000000000009")
     bare_submit = bytes.fromhex("00000010800000040000000000000009")
 

@@ -15,6 +15,7 @@ STREAM = b"".join(FRAMES)
 
 
 def test_octet_by_octet_gives_what_one_feed_gives() -> None:
+    """H06"""
     whole = Framer().feed(STREAM)
     framer = Framer()
 
@@ -37,6 +38,7 @@ def test_any_cut_of_the_stream_gives_the_same_frames(cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 15, 65537, 0xFFFFFFFF])
 def test_a_length_out_of_bounds_is_an_error_as_soon_as_it_is_read(length: int) -> None:
+    """H01, H02"""
     framer = Framer()
 
     with pytest.raises(FrameError) as caught:

@@ -47,6 +47,7 @@ def bound_smsc(limits: Limits | None = None) -> Session:
 
 
 def test_the_window_is_counted_and_enforced() -> None:
+    """F09"""
     esme, _ = bound_pair(Limits(window_max=2))
 
     esme.send_request(SubmitSm(), 1.0)
@@ -78,6 +79,7 @@ def test_a_request_that_cannot_be_encoded_takes_no_slot_and_no_number() -> None:
 
 
 def test_sequence_numbers_wrap_to_one_and_skip_those_in_flight() -> None:
+    """H10"""
     esme, smsc = bound_pair(first_sequence=SEQUENCE_MAX - 1)
 
     first = esme.send_request(SubmitSm(), 1.0)
@@ -105,6 +107,7 @@ def test_a_response_names_context_request_and_time_of_sending() -> None:
 
 
 def test_requests_expire_oldest_first_each_at_its_own_deadline() -> None:
+    """F07"""
     esme, _ = bound_pair(Limits(response_timeout_s=10, enquire_link_s=0))
     for moment in (100.0, 101.0, 102.0):
         esme.send_request(SubmitSm(), moment, context=moment)
@@ -141,6 +144,7 @@ def test_a_session_with_all_timers_off_has_no_deadline() -> None:
 
 
 def test_closed_comes_exactly_once_with_all_unanswered_oldest_first() -> None:
+    """F08"""
     esme, _ = bound_pair()
     first, second = SubmitSm(short_message=b"1"), SubmitSm(short_message=b"2")
     esme.send_request(first, 1.0, "a")
@@ -200,6 +204,7 @@ def test_a_request_is_answered_once_and_by_its_own_kind() -> None:
 
 
 def test_the_same_number_in_flight_twice_is_answered_twice() -> None:
+    """H09"""
     smsc = bound_smsc()
 
     events = smsc.receive_data(encode(SubmitSm(9, short_message=b"a")) + encode(SubmitSm(9, short_message=b"b")), 1.0)
@@ -212,6 +217,7 @@ def test_the_same_number_in_flight_twice_is_answered_twice() -> None:
 
 
 def test_a_request_may_be_answered_by_generic_nack() -> None:
+    """H05"""
     esme, smsc = bound_pair()
     smsc.send_request(DataSm(), 1.0, "context")
     (received,) = esme.receive_data(smsc.data_to_send(), 1.0)
@@ -286,6 +292,7 @@ def test_nothing_but_binds_and_outbind_is_legal_before_a_bind(role: Role, comman
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20))
 def test_any_cut_of_a_conversation_gives_the_same_events(sizes: list[int]) -> None:
+    """H06"""
     stream = b"".join(
         [encode(SubmitSm(5, short_message=b"hi")), encode(EnquireLink(6)), encode(DeliverSm(7)), encode(SubmitSm(8)), encode(Unbind(9))]
     )

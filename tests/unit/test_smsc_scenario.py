@@ -212,6 +212,7 @@ def test_rate_above_is_met_by_what_comes_too_fast_and_only_by_that():
 
 
 def test_rate_for_each_destination_leaves_others_alone():
+    """F05"""
     book = Rulebook([Rule(above_per_s=1, per="destination", status=0x14)])
 
     statuses = [book.decide(submission(number), never, 0.0).status for number in ("861", "862", "861", "862", "863")]
