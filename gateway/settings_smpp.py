@@ -187,6 +187,10 @@ class Link(Section):
         0.0, description="A link down for so long offers what waits for it to the other links that its routes name; 0 never does"
     )
     service_type: str = Field("", max_length=5, description="SMPP service_type, where the carrier asks for one")
+    validity_period: Literal["relative", "absolute", "none"] = Field(
+        "relative",
+        description="How the carrier is told until when a message is worth trying: as a time from now, as a date in UTC, or not at all",
+    )
     alphabet: Alphabet = Field("gsm", description="What data_coding 0 means at this SMSC, both ways: its default alphabet")
     segment_method: Literal["udh8", "udh16", "sar", "payload"] = Field(
         "udh8",

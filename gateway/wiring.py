@@ -143,6 +143,7 @@ def link_config(link: Link, dialects: tuple[ReceiptDialect, ...] = ()) -> LinkCo
         reroute_after_s=link.reroute_after_s,
         profile=text_profile(link),
         dialect=dialect_of(link, dialects),
+        validity_period=link.validity_period,
     )
 
 

@@ -24,6 +24,7 @@ from gateway.links.outbind import OutbindDoor
 from gateway.links.smpp_bind import Bind, Carrier
 from gateway.links.smpp_receipts import PASSED_ON, RECEIPT_REQUESTED
 from gateway.smpp import pdu as p
+from gateway.smpp import validity
 from gateway.smpp.consts import VERSION_3_4, Status
 from gateway.smpp.dialects import Dialect
 from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
@@ -77,6 +78,7 @@ class LinkConfig(NamedTuple):
     reroute_after_s: float = 0.0
     profile: TextProfile = PLAIN
     dialect: Dialect | None = None  # None: receipts as appendix B has them
+    validity_period: str = "none"  # how what is left of a message's validity is told: relative, absolute, none
 
     def times(self) -> Times:
         """The pauses between binds."""
@@ -114,20 +116,24 @@ class SmppLink:
     def configure(self, config: LinkConfig) -> None:
         """Take settings while it is stopped."""
         assert not self.is_started, "a link that runs is only adjusted"
-        self.config = config
+        self._take(config)
         self.binds = [Bind(self, number, kind) for number, kind in enumerate(config.kinds(), 1)]
         self.senders = [bind for bind in self.binds if bind.kind != "receiver"]
+
+    def adjust(self, config: LinkConfig) -> None:
+        """Take settings that differ in the window and in how messages are written alone; the binds stand."""
+        self._take(config)
+        for bind in self.binds:
+            if bind.wire is not None:
+                bind.wire.session.resize_window(config.limits.window_max)
+
+    def _take(self, config: LinkConfig) -> None:
+        self.config = config
         self._form = wire_form.wire_form(config.profile)
         self._format_source = source_formatter(config.numbers)
         self._format_destination = destination_formatter(config.numbers)
         self.read_number = number_reader(config.numbers)  # None: this carrier's numbers are canonical as they are
-
-    def adjust(self, config: LinkConfig) -> None:
-        """Take settings that differ in the window alone; the binds stand."""
-        self.config = config
-        for bind in self.binds:
-            if bind.wire is not None:
-                bind.wire.session.resize_window(config.limits.window_max)
+        self._validity_period = {"relative": validity.ahead, "absolute": validity.until}.get(config.validity_period)
 
     @property
     def name(self) -> str:
@@ -281,6 +287,7 @@ class SmppLink:
             destination, destination_ton, destination_npi = self._format_destination(destination, destination_ton, destination_npi)
         elif destination_ton == TON_INTERNATIONAL:
             destination_ton, destination_npi = config.destination_ton, config.destination_npi
+        write_validity = self._validity_period
         # Positional and in the order of the fields: this is the hottest constructor of all.
         return p.SubmitSm(
             0,
@@ -296,7 +303,7 @@ class SmppLink:
             message.protocol_id,
             message.priority,
             "",
-            "",
+            "" if write_validity is None else write_validity(message.expires_at, self.world.clock.now_us()),
             RECEIPT_REQUESTED | message.registered_delivery & PASSED_ON,
             0,
             message.data_coding,

@@ -36,6 +36,7 @@ _IN_PLACE = (
     "errors",
     "reroute_after_s",
     "dialect",
+    "validity_period",
 )
 
 # What is for operators alone: it names the carrier's machines, or counts what is not a figure of how the link stands now.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from gateway.smpp.errors import LocalProtocolError, TimeError
 
@@ -16,7 +17,9 @@ _MICROSECOND = timedelta(microseconds=1)
 _LENGTH = 16
 _QUARTERS_MAX = 48
 _DAY_US = 86_400_000_000
+_SECOND_US = 1_000_000
 _RELATIVE_DAYS_MAX = 31
+_RELATIVE_S_MAX = _RELATIVE_DAYS_MAX * 86_400
 
 
 def parse(text: str, now_us: int) -> int | None:
@@ -64,6 +67,28 @@ def format_absolute(moment_us: int) -> str:
     if not 2000 <= moment.year <= 2099:
         raise LocalProtocolError("SMPP has two digits for the year")
     return f"{moment:%y%m%d%H%M%S}{moment.microsecond // 100_000}00+"
+
+
+def ahead(moment_us: int, now_us: int) -> str:
+    """How long it is until a moment, in whole seconds and one at least; beyond what a relative time can say, the moment itself."""
+    seconds = max(1, -(-(moment_us - now_us) // _SECOND_US))
+    return _ahead(seconds) if seconds <= _RELATIVE_S_MAX else until(moment_us, now_us)
+
+
+def until(moment_us: int, now_us: int) -> str:
+    """A moment in UTC, to the second; one that is over is a second from now."""
+    return _until(max(now_us // _SECOND_US + 1, -(-moment_us // _SECOND_US)))
+
+
+# Nearly all messages of a second have the same validity.
+@lru_cache(maxsize=1_024)
+def _ahead(seconds: int) -> str:
+    return format_relative(seconds * _SECOND_US)
+
+
+@lru_cache(maxsize=1_024)
+def _until(seconds: int) -> str:
+    return format_absolute(seconds * _SECOND_US)
 
 
 def format_relative(duration_us: int) -> str:

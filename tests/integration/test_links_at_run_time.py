@@ -19,7 +19,20 @@ from gateway.settings_receipts import ReceiptDialect
 from gateway.store import link_forms, waiting
 from gateway.wiring import link_plan, link_plans
 from tests.support.gateway import PARTNER_CODE, House, opened_gateway
-from tests.support.wire import DELIVER_SM, PHONE, RESPONSE, SUBMIT_SM, UNBIND, RawSmsc, Wire, cstring, frame, message_body, raw_smsc
+from tests.support.wire import (
+    DELIVER_SM,
+    PHONE,
+    RESPONSE,
+    SUBMIT_SM,
+    UNBIND,
+    RawSmsc,
+    Wire,
+    cstring,
+    frame,
+    message_body,
+    raw_smsc,
+    read_message,
+)
 
 
 class Carriers(NamedTuple):
@@ -213,6 +226,19 @@ async def test_another_dialect_is_read_by_binds_that_stand(tmp_path):
 
         await two.house.until_states(State.DELIVERED)
         assert (changes, again) == (([], [], [], ["sim"]), ([], [], [], []))
+        assert two.smsc.connections == 1
+
+
+async def test_other_rules_for_addresses_hold_on_binds_that_stand(tmp_path):
+    async with two_carriers(tmp_path) as two:
+        changes = await two.apply(country_code="86", national_prefix="0", alphanumeric_sender=False, default_sender="1069")
+        partner = await two.house.bound(2)
+
+        await partner.submit(to=(1, 1, "8613900001234"), source=(5, 0, "Bank"))
+        request = await two.first.read_until(SUBMIT_SM)
+
+        assert changes == ([], [], [], ["sim"])
+        assert read_message(request.body)[:2] == ("1069", "013900001234")
         assert two.smsc.connections == 1
 
 

@@ -152,6 +152,7 @@ class Delivered(NamedTuple):
     coding: int
     text: bytes
     tlvs: dict[int, bytes]
+    validity: str = ""
 
 
 def read_message(body: bytes) -> Delivered:
@@ -162,8 +163,9 @@ def read_message(body: bytes) -> Delivered:
     end = body.index(b"\0", at)
     destination, at = body[at:end].decode("latin-1"), end + 1
     esm_class, at = body[at], at + 3
-    for _ in range(2):
-        at = body.index(b"\0", at) + 1
+    at = body.index(b"\0", at) + 1
+    end = body.index(b"\0", at)
+    validity, at = body[at:end].decode("latin-1"), end + 1
     registered, coding, size = body[at], body[at + 2], body[at + 4]
     at += 5
     text, at = body[at : at + size], at + size
@@ -172,7 +174,7 @@ def read_message(body: bytes) -> Delivered:
         tag, length = struct.unpack_from(">HH", body, at)
         tlvs[tag] = body[at + 4 : at + 4 + length]
         at += 4 + length
-    return Delivered(source, destination, esm_class, registered, coding, text, tlvs)
+    return Delivered(source, destination, esm_class, registered, coding, text, tlvs, validity)
 
 
 class Wire:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.smpp.errors import LocalProtocolError, TimeError
-from gateway.smpp.validity import format_absolute, format_relative, parse
+from gateway.smpp.validity import ahead, format_absolute, format_relative, parse, until
 
 
 def us(*date: int) -> int:
@@ -15,6 +15,7 @@ def us(*date: int) -> int:
 
 
 NOW = us(2026, 1, 31, 12)
+DAY = 86_400_000_000
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,18 @@ def test_durations_out_of_bounds_are_not_written() -> None:
             format_relative(duration_us)
     with pytest.raises(LocalProtocolError):
         format_absolute(us(1999, 12, 31))
+
+
+@given(st.integers(-DAY, 60 * DAY), st.integers(0, 999_999))
+def test_what_is_left_is_told_to_the_second_and_never_less(left_us: int, fraction_us: int) -> None:
+    now = NOW + fraction_us
+
+    for told in (ahead(now + left_us, now), until(now + left_us, now)):
+        moment = parse(told, now)
+        assert moment is not None
+        assert 0 <= moment - max(now + left_us, now) <= 2_000_000
+
+
+def test_more_than_a_relative_time_can_say_is_told_as_a_date() -> None:
+    assert ahead(NOW + 31 * DAY, NOW) == "000031000000000R"
+    assert ahead(NOW + 31 * DAY + 1, NOW) == "260303120001000+"
