@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-from simulators import house
+from simulators import audit_order, audit_wishes, house
 from simulators.books import DELIVERED, Books, Kept
-from simulators.evidence import Answer, Evidence, OnWire, Sent, token_in
+from simulators.evidence import Answer, Evidence, Sent, token_in
+from simulators.sightings import Wire, seen_of, what, who
 
 FAILED, EXPIRED = 11, 12
 CAPTURED, ZERO_RATED = 10, 13
-THROTTLED, QUEUE_FULL = 0x58, 0x14
-KNOWN_AFTER_S = 1.0
-# What leaves by two binds at one time arrives in either order, as far apart as a plan's longest latency.
-TRANSIT_S = 0.25
 _STATS = {DELIVERED: {"DELIVRD"}, FAILED: {"UNDELIV", "REJECTD", "DELETED"}, EXPIRED: {"EXPIRED"}}
 _NAMES = {DELIVERED: "delivered", FAILED: "failed", EXPIRED: "expired"}
 _FINAL_NAMES = frozenset(_NAMES.values())
@@ -41,7 +37,14 @@ def audit(evidence: Evidence, books: Books) -> list[Violation]:
     checks = (
         _accepted,
         _on_wire,
-        _in_order,
+        audit_order.in_order,
+        audit_order.first_in_order,
+        audit_order.schedules,
+        audit_order.quotas,
+        audit_wishes.taken_back,
+        audit_wishes.in_place_of,
+        audit_wishes.texts,
+        audit_wishes.queries,
         _ends,
         _charges,
         _wallets,
@@ -51,154 +54,122 @@ def audit(evidence: Evidence, books: Books) -> list[Violation]:
         _threads,
         _partner_mo,
         _addresses,
-        _opt_outs,
+        audit_order.opt_outs,
     )
     found = [Violation("I8", trouble) for trouble in evidence.trouble]
-    wire = _Wire(evidence)
+    wire = Wire(evidence)
     for check in checks:
         found.extend(Violation(check.__name__.lstrip("_"), text) for text in check(evidence, books, wire))
     return found
 
 
-class _Wire:
-    """The submit_sm that the SMSC accepted, by message and part."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self.taken: dict[tuple[str, int], list[OnWire]] = defaultdict(list)
-        for seen in evidence.wire:
-            if seen.smsc_id and seen.token:
-                self.taken[seen.token, seen.part].append(seen)
-        self.tokens = {seen.token for seen in evidence.wire if seen.token}
-
-
 # -- I1 and I6: what was acknowledged is there, once; what was refused is not ------------------------------------------------
 
 
-def _accepted(evidence: Evidence, books: Books, wire: _Wire) -> Iterator[str]:
+def _accepted(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
     for sent in evidence.sent.values():
         kept = books.by_token.get(sent.token, [])
         if len(kept) > 1:
-            yield f"{_who(sent)} is {len(kept)} messages"
+            yield f"{who(sent)} is {len(kept)} messages"
         if sent.answer is Answer.ACCEPTED:
-            if not kept:
-                yield f"{_who(sent)} was acknowledged and is lost"
-            elif kept[0].id != sent.message_id:
-                yield f"{_who(sent)} was acknowledged under another id"
+            yield from _is_kept(sent, kept)
         elif sent.answer is Answer.REFUSED and (kept or sent.token in wire.tokens):
-            yield f"{_who(sent)} was refused ({sent.reason}) and is there all the same"
+            yield f"{who(sent)} was refused ({sent.reason}) and is there all the same"
         elif sent.answer is Answer.NONE and not kept and sent.token in wire.tokens:
-            yield f"{_who(sent)} is on the wire and not in the store"
-        if evidence.is_calm and sent.owner != "poor" and sent.answer is not Answer.ACCEPTED and sent.reason != "opted_out":
-            yield f"{_who(sent)} was not accepted on a calm day: {sent.answer.value} {sent.reason}"
+            yield f"{who(sent)} is on the wire and not in the store"
+        if evidence.is_calm and sent.answer is not Answer.ACCEPTED and not _may_be_refused(sent):
+            yield f"{who(sent)} was not accepted on a calm day: {sent.answer.value} {sent.reason}"
     for token, kept in books.by_token.items():
         if token not in evidence.sent and any(each.front != "gateway" for each in kept):
             yield f"{kept[0].id} is a message that nobody sent"
 
 
+def _is_kept(sent: Sent, kept: list[Kept]) -> Iterator[str]:
+    if not kept:
+        yield f"{who(sent)} was acknowledged and is lost"
+    elif sent.message_id and str(sent.message_id) not in (str(kept[0].id), kept[0].row["reference"]):
+        yield f"{who(sent)} was acknowledged under another id"
+    elif sent.reason == "not delivered" and kept[0].state == DELIVERED:
+        yield f"{who(sent)} was delivered, its sender was told that it was not"
+
+
+def _may_be_refused(sent: Sent) -> bool:
+    """Even on a calm day: for want of credit, for too much at once, for an opt-out."""
+    return sent.owner in ("poor", "quick") or sent.reason == "opted_out" or sent.destination == house.LEAVING_PHONE
+
+
 # -- I2: no silent duplicates ---------------------------------------------------------------------------------------------------
 
 
-def _on_wire(evidence: Evidence, books: Books, wire: _Wire) -> Iterator[str]:
+def _on_wire(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
     for kept in books.messages.values():
         policy = _PRICES[kept.service][2]
         for row in kept.parts:
             number = row["id"] & 0xFF
-            seen = _seen(kept, number, wire)
+            seen = seen_of(kept, number, wire)
             if len(seen) > 1 and policy != "resend":
-                yield f"{_what(kept)} part {number} was sent {len(seen)} times, its service says {policy}"
+                yield f"{what(kept)} part {number} was sent {len(seen)} times, its service says {policy}"
+            sent = evidence.sent.get(kept.token)
+            if sent is not None and sent.is_once and len(seen) > 1:
+                yield f"{what(kept)} is a datagram, and was sent {len(seen)} times"
             if len(seen) > 1 and not row["is_possible_duplicate"]:
-                yield f"{_what(kept)} part {number} was sent {len(seen)} times, unmarked"
+                yield f"{what(kept)} part {number} was sent {len(seen)} times, unmarked"
             if evidence.is_calm and kept.token and len(seen) != 1 and _calm_phone(evidence, kept):
-                yield f"{_what(kept)} part {number} was sent {len(seen)} times on a calm day"
-
-
-def _seen(kept: Kept, number: int, wire: _Wire) -> list[OnWire]:
-    """The submit_sm of one part; what a partner has split himself carries the part number of his own header."""
-    if len(kept.parts) > 1:
-        return wire.taken.get((kept.token, number), [])
-    return [seen for (token, _), all_seen in wire.taken.items() if token == kept.token for seen in all_seen] if kept.token else []
+                yield f"{what(kept)} part {number} was sent {len(seen)} times on a calm day"
 
 
 def _calm_phone(evidence: Evidence, kept: Kept) -> bool:
+    """Whether a message must arrive on a calm day, and once."""
     sent = evidence.sent.get(kept.token)
-    return sent is not None and not sent.validity_s and sent.destination not in (*house.MAGIC_PHONES, house.SILENT_PHONE)
-
-
-# -- what is refused goes again, before what comes after it ------------------------------------------------------------------------
-
-
-def _in_order(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
-    """Of one sender's messages to one phone, what was refused for speed or a full queue goes again before the first of a later one.
-
-    What had left before the refusal was known is excused; so the check is made where answers come at once.
-    """
-    if not evidence.is_prompt:
-        return
-    lines: dict[tuple[str, str], dict[int, list[OnWire]]] = defaultdict(lambda: defaultdict(list))
-    marked: set[int] = set()
-    for seen in evidence.wire:
-        kept = books.by_token.get(seen.token, [None])[0] if seen.token else None
-        sent = evidence.sent.get(seen.token)
-        if kept is None or sent is None:
-            continue
-        number = seen.part if len(kept.parts) > 1 else 1
-        segment_id = kept.id + number
-        owner = "im" if sent.front == "im" else sent.owner
-        lines[owner, seen.destination][segment_id].append(seen)
-        marked.update(row["id"] for row in kept.parts if row["is_possible_duplicate"])
-    for (owner, phone), line in lines.items():
-        for segment_id, events in line.items():
-            for refused, again in pairwise(events):
-                if refused.status not in (THROTTLED, QUEUE_FULL) or segment_id in marked:
-                    continue
-                known_s = refused.at_s + KNOWN_AFTER_S
-                for other, its in line.items():
-                    if other > segment_id and known_s < its[0].at_s < again.at_s - TRANSIT_S:
-                        yield f"{owner}'s segment {segment_id} to {phone} was refused, and {other} went before it did again"
+    phones = (*house.MAGIC_PHONES, house.SILENT_PHONE, house.LEAVING_PHONE)
+    return sent is not None and not sent.validity_s and sent.destination not in phones and not kept.taken_back
 
 
 # -- I1 and I3: every message ends, and as its receipts say -----------------------------------------------------------------------
 
 
-def _ends(evidence: Evidence, books: Books, wire: _Wire) -> Iterator[str]:
+def _ends(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
     if books.outbox:
         yield f"{books.outbox} rows of the outbox were never handed over"
     for kept in books.messages.values():
         for row in kept.parts:
             yield from _end_of(evidence, kept, row, wire)
         if evidence.is_calm and _calm_phone(evidence, kept) and kept.state != DELIVERED:
-            yield f"{_what(kept)} is {_NAMES.get(kept.state, kept.state)} on a calm day"
+            yield f"{what(kept)} is {_NAMES.get(kept.state, kept.state)} on a calm day"
 
 
-def _end_of(evidence: Evidence, kept: Kept, row: Any, wire: _Wire) -> Iterator[str]:
-    number, state, smsc_id = row["id"] & 0xFF, row["state"], row["smsc_id"]
-    seen = _seen(kept, number, wire)
-    what = f"{_what(kept)} part {number}"
+def _end_of(evidence: Evidence, kept: Kept, row: Any, wire: Wire) -> Iterator[str]:
+    number, state = row["id"] & 0xFF, row["state"]
+    smsc_id = f"{row['link']}/{row['smsc_id']}" if row["smsc_id"] else ""
+    seen = seen_of(kept, number, wire)
+    part = f"{what(kept)} part {number}"
     if state < DELIVERED:
-        yield f"{what} never ended, its state is {state}"
+        yield f"{part} never ended, its state is {state}"
     if not kept.token:
         return
     own = {each.smsc_id for each in seen}
     told = [evidence.receipts[each] for each in own if each in evidence.receipts]
-    if state == DELIVERED and not any(each.is_delivered for each in told):
-        yield f"{what} is delivered, and no receipt of it says so"
+    if state == DELIVERED and not any("DELIVRD" in each.stats for each in told):
+        yield f"{part} is delivered, and no receipt of it says so"
     # Without a response the receipt's way of writing the id is the only one there is.
     known = own if row["submitted_at"] is not None else own | {each.written for each in told}
     if smsc_id and smsc_id not in known:
-        yield f"{what} has the SMSC's id of another message"
-    receipt = evidence.receipts.get(smsc_id or "")
+        yield f"{part} has the SMSC's id of another message"
+    receipt = evidence.receipts.get(smsc_id)
     # A drop service gives up when no answer comes in time, a resend when its validity ends in the queue; an answer that comes later
     # only names what was given up.
     is_given_up = (_PRICES[kept.service][2] == "drop" and state == FAILED) or (row["is_possible_duplicate"] and state == EXPIRED)
-    if receipt is not None and receipt.is_acknowledged and (state == DELIVERED) != receipt.is_delivered and not is_given_up:
+    if receipt is None or not receipt.is_acknowledged or is_given_up or (receipt.is_contradicting and not evidence.is_steady):
+        return
+    if (state == DELIVERED) != receipt.is_delivered:
         word = "DELIVRD" if receipt.is_delivered else "failure"
-        yield f"{what} is {_NAMES.get(state, state)}, its {word} receipt was acknowledged"
+        yield f"{part} is {_NAMES.get(state, state)}, its {word} receipt was acknowledged"
 
 
 # -- I3: one charge, of what was delivered ------------------------------------------------------------------------------------------
 
 
-def _charges(_evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+def _charges(_evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
     for stray in books.strays:
         yield f"charge {stray} has no message"
     if books.pending:
@@ -206,17 +177,17 @@ def _charges(_evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
     for kept in books.messages.values():
         row = kept.charge
         if row is None:
-            yield f"{_what(kept)} has no charge"
+            yield f"{what(kept)} has no charge"
             continue
         price = _PRICES[kept.service][0] if kept.front != "gateway" else 0
         due = _due(kept)
         is_captured = row["state"] in (CAPTURED, ZERO_RATED)
         if is_captured and not kept.delivered:
-            yield f"{_what(kept)} is charged, and nothing of it was delivered"
+            yield f"{what(kept)} is charged, and nothing of it was delivered"
         if (row["state"] == CAPTURED) != (due > 0) or (is_captured and not price and row["state"] != ZERO_RATED):
-            yield f"{_what(kept)} has a charge in state {row['state']}, {due} is due"
+            yield f"{what(kept)} has a charge in state {row['state']}, {due} is due"
         if row["amount_minor"] != due:
-            yield f"{_what(kept)} is charged {row['amount_minor']}, {due} is due"
+            yield f"{what(kept)} is charged {row['amount_minor']}, {due} is due"
 
 
 def _due(kept: Kept) -> int:
@@ -226,7 +197,7 @@ def _due(kept: Kept) -> int:
     return price * kept.delivered
 
 
-def _wallets(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+def _wallets(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
     spent: Counter[str] = Counter()
     for kept in books.messages.values():
         sent = evidence.sent.get(kept.token)
@@ -245,11 +216,11 @@ def _wallets(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
 # -- I4: states move forward, and senders are told --------------------------------------------------------------------------------
 
 
-def _forward(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+def _forward(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
     last: dict[int, tuple[str, ...]] = {}
     for polled in evidence.polled:
         before = last.get(polled.message_id, polled.states)
-        for number, (was, now) in enumerate(zip(before, polled.states, strict=True), 1):
+        for number, (was, now) in enumerate(zip(before, polled.states, strict=False), 1):
             if was in _FINAL_NAMES and now != was:
                 yield f"message {polled.message_id} part {number} was {was} and is {now}"
             if was == "submitted" and now not in (*_FINAL_NAMES, "submitted"):
@@ -263,22 +234,27 @@ def _forward(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
                 yield f"message {message_id} was seen {was} and is {is_now} in the store"
 
 
-def _receipts(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+def _receipts(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
     told: dict[int, set[str]] = defaultdict(set)
     times: Counter[tuple[int, int]] = Counter()
     for handed in evidence.handed:
         if handed.receipt_of and handed.status == 0:
-            told[handed.receipt_of].add(handed.stat)
-            times[handed.receipt_of, handed.session] += 1
+            message_id = books.told_of(handed.receipt_of, handed.phone)
+            told[message_id].add(handed.stat)
+            times[message_id, handed.session] += 1
+            kept = books.messages.get(message_id)
+            sent = evidence.sent.get(kept.token) if kept is not None else None
+            if sent is not None and sent.owner != handed.partner:
+                yield f"the receipt of {who(sent)} came to {handed.partner}"
     for kept in books.messages.values():
         wanted = kept.front == "smpp" and (kept.registered_delivery == 1 or (kept.registered_delivery == 2 and kept.state != DELIVERED))
         stats = told.pop(kept.id, set())
         if wanted and not stats:
-            yield f"the receipt of {_what(kept)} never came"
+            yield f"the receipt of {what(kept)} never came"
         elif stats and not wanted:
-            yield f"a receipt of {_what(kept)} came, and nobody asked for it"
-        elif wanted and not (len(stats) == 1 and stats <= _STATS.get(kept.state, frozenset())):
-            yield f"the receipt of {_what(kept)} says {', '.join(sorted(stats))}, it is {_NAMES.get(kept.state, kept.state)}"
+            yield f"a receipt of {what(kept)} came, and nobody asked for it"
+        elif wanted and not (len(stats) == 1 and stats <= _stats_of(kept)):
+            yield f"the receipt of {what(kept)} says {', '.join(sorted(stats))}, it is {_NAMES.get(kept.state, kept.state)}"
     for message_id in told:
         yield f"a receipt came for message {message_id}, which is not in the store"
     for (message_id, session), count in times.items():
@@ -286,7 +262,11 @@ def _receipts(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
             yield f"the receipt of message {message_id} was taken {count} times in session {session}"
 
 
-def _statuses(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
+def _stats_of(kept: Kept) -> set[str]:
+    return {"DELETED"} if kept.taken_back else _STATS.get(kept.state, set())
+
+
+def _statuses(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
     lines = {(line.account, line.client_id): line for line in evidence.lines if line.direction == "out"}
     counts = Counter((line.account, line.client_id) for line in evidence.lines if line.direction == "out")
     for sent in evidence.sent.values():
@@ -294,17 +274,17 @@ def _statuses(evidence: Evidence, books: Books, _wire: _Wire) -> Iterator[str]:
             continue
         line, state = lines.get((sent.owner, sent.key)), books.by_token[sent.token][0].state
         if line is None:
-            yield f"{_who(sent)} is not in its account's history"
+            yield f"{who(sent)} is not in its account's history"
         elif line.state != _NAMES.get(state):
-            yield f"{_who(sent)} is {_NAMES.get(state, state)}, its account is told {line.state}"
+            yield f"{who(sent)} is {_NAMES.get(state, state)}, its account is told {line.state}"
         if counts[sent.owner, sent.key] > 1:
-            yield f"{_who(sent)} is {counts[sent.owner, sent.key]} times in its account's history"
+            yield f"{who(sent)} is {counts[sent.owner, sent.key]} times in its account's history"
 
 
 # -- I5: what phones say arrives once, and in the right thread ---------------------------------------------------------------------
 
 
-def _threads(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str]:
+def _threads(evidence: Evidence, _books: Books, _wire: Wire) -> Iterator[str]:
     found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for line in evidence.lines:
         if line.direction == "in":
@@ -328,7 +308,7 @@ def _threads(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str]:
         yield f"account {places[0][0]} has a line ({token or 'without a token'}) that no phone sent to it"
 
 
-def _partner_mo(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str]:
+def _partner_mo(evidence: Evidence, _books: Books, _wire: Wire) -> Iterator[str]:
     came: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
     for handed in evidence.handed:
         if not handed.receipt_of and handed.status == 0:
@@ -347,7 +327,7 @@ def _partner_mo(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str
         yield f"a partner got an MO ({token or 'without a token'}) that is not his"
 
 
-def _addresses(evidence: Evidence, _books: Books, wire: _Wire) -> Iterator[str]:
+def _addresses(evidence: Evidence, _books: Books, wire: Wire) -> Iterator[str]:
     """A reply address on a phone belongs to one account for good, and an account has one there per code."""
     owners: dict[tuple[str, str], set[str]] = defaultdict(set)
     for seen in (each for all_seen in wire.taken.values() for each in all_seen):
@@ -355,7 +335,7 @@ def _addresses(evidence: Evidence, _books: Books, wire: _Wire) -> Iterator[str]:
         if sent is not None and sent.front == "im":
             owners[seen.source, seen.destination].add(sent.owner)
             if seen.destination != sent.destination:
-                yield f"{_who(sent)} went to another phone"
+                yield f"{who(sent)} went to another phone"
     for (address, phone), accounts in owners.items():
         if len(accounts) > 1:
             yield f"on {phone}, {address} is the address of accounts {', '.join(sorted(accounts))}"
@@ -366,19 +346,3 @@ def _addresses(evidence: Evidence, _books: Books, wire: _Wire) -> Iterator[str]:
     for (account, phone), several in addresses.items():
         if len(several) > 1:
             yield f"on {phone}, account {account} has the addresses {', '.join(sorted(several))}"
-
-
-def _opt_outs(evidence: Evidence, _books: Books, _wire: _Wire) -> Iterator[str]:
-    for stop in (said for said in evidence.said.values() if said.is_stop and said.acknowledged):
-        for sent in evidence.sent.values():
-            is_under = any(seen.token == sent.token and seen.source.startswith(stop.to) for seen in evidence.wire)
-            if sent.destination == stop.phone and is_under and sent.asked_at_s > stop.acknowledged_at_s and sent.answer is Answer.ACCEPTED:
-                yield f"{_who(sent)} was accepted after its phone had said STOP"
-
-
-def _who(sent: Sent) -> str:
-    return f"{sent.token} ({sent.front}, {sent.owner}, {sent.service})"
-
-
-def _what(kept: Kept) -> str:
-    return f"{kept.token or 'a reply of ours'} ({kept.front}, {kept.service})"

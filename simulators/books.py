@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.sms import segments
 from simulators.evidence import token_in
 
 DELIVERED = 10
+TAKEN_BACK = ("cancelled", "replaced")
 _FRONTS = {0: "smpp", 1: "http", 2: "im", 3: "gateway"}
 
 
@@ -24,6 +26,8 @@ class Kept:
     registered_delivery: int
     token: str
     parts: list[Any]  # rows of segment, by number
+    row: Any  # of message
+    text_tokens: set[str] = field(default_factory=set)  # in the texts of its parts
     charge: Any = None
 
     @property
@@ -37,36 +41,61 @@ class Kept:
     def delivered(self) -> int:
         return sum(row["state"] == DELIVERED for row in self.parts)
 
+    @property
+    def attempts(self) -> int:
+        """The most that any of its parts needed."""
+        return int(max(row["attempts"] for row in self.parts))
+
+    @property
+    def taken_back(self) -> str:
+        """cancelled or replaced, if it is one of these."""
+        return next((row["error"] for row in self.parts if row["error"] in TAKEN_BACK), "")
+
 
 class Books:
     """What the store says at the end, read with plain SQL."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, name_of: Callable[[str, str], str]) -> None:
         conn = sqlite3.connect(path)
         conn.row_factory = sqlite3.Row
         try:
-            self.messages = _messages(conn)
+            self.messages = _messages(conn, name_of)
             self.strays = [row["id"] for row in conn.execute("SELECT id FROM charge WHERE direction = 0") if row["id"] not in self.messages]
             self.wallets = {row["party"]: row for row in conn.execute("SELECT * FROM account WHERE is_wallet")}
             self.pending = conn.execute("SELECT count(*) FROM transfer WHERE state = 0").fetchone()[0]
             self.outbox = conn.execute("SELECT count(*) FROM outbox WHERE done_at IS NULL").fetchone()[0]
+            usage = "SELECT name, sum(messages) AS messages FROM partner_usage JOIN partner ON partner.id = partner_id GROUP BY name"
+            self.usage = {row["name"]: row["messages"] for row in conn.execute(usage)}
         finally:
             conn.close()
         self.by_token: dict[str, list[Kept]] = defaultdict(list)
         for kept in self.messages.values():
             self.by_token[kept.token].append(kept)
+        self.in_groups = {
+            (int(kept.row["reference"]), kept.row["destination"]): kept for kept in self.messages.values() if _is_in_group(kept)
+        }
+
+    def told_of(self, number: int, phone: str) -> int:
+        """The message that a receipt tells of, by the id and the phone it names."""
+        return self.in_groups[number, phone].id if (number, phone) in self.in_groups else number
 
 
-def _messages(conn: sqlite3.Connection) -> dict[int, Kept]:
+def _is_in_group(kept: Kept) -> bool:
+    return bool(kept.row["reference"]) and "/" in kept.token
+
+
+def _messages(conn: sqlite3.Connection, name_of: Callable[[str, str], str]) -> dict[int, Kept]:
     found: dict[int, Kept] = {}
     codings: dict[int, tuple[int, bool]] = {}
     for row in conn.execute("SELECT * FROM message ORDER BY id"):
-        found[row["id"]] = Kept(row["id"], _FRONTS[row["front"]], row["service"], row["registered_delivery"], "", [])
+        found[row["id"]] = Kept(row["id"], _FRONTS[row["front"]], row["service"], row["registered_delivery"], "", [], row)
         codings[row["id"]] = row["data_coding"], bool(row["esm_class"] & 0x40)
     for row in conn.execute("SELECT * FROM segment ORDER BY id"):
         kept = found[row["id"] & ~0xFF]
         kept.parts.append(row)
-        kept.token = kept.token or token_in(segments.decode(*codings[kept.id], bytes(row["body"])).text)
+        text_token = token_in(segments.decode(*codings[kept.id], bytes(row["body"])).text)
+        kept.text_tokens.add(text_token)
+        kept.token = kept.token or name_of(text_token, kept.row["destination"])
     for row in conn.execute("SELECT * FROM charge WHERE direction = 0"):
         if row["id"] in found:
             found[row["id"]].charge = row
@@ -88,5 +117,22 @@ def is_queued(path: str) -> bool:
     conn = sqlite3.connect(path)
     try:
         return bool(conn.execute("SELECT count(*) FROM segment WHERE state < 2").fetchone()[0])
+    finally:
+        conn.close()
+
+
+def is_released(path: str, message_id: int) -> bool:
+    """Whether a message, or at least one of a submit_multi, has ended and holds nothing: what an answered cancellation promises."""
+    conn = sqlite3.connect(path)
+    try:
+        found = conn.execute("SELECT id FROM message WHERE id = ? OR reference = ?", (message_id, str(message_id))).fetchall()
+        for (each,) in found:
+            live = conn.execute("SELECT count(*) FROM segment WHERE id BETWEEN ? AND ? AND state < 10", (each + 1, each + 255)).fetchone()[
+                0
+            ]
+            held = conn.execute("SELECT count(*) FROM transfer WHERE id = ? AND state = 0", (each,)).fetchone()[0]
+            if not live and not held:
+                return True
+        return False
     finally:
         conn.close()

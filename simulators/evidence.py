@@ -34,19 +34,43 @@ class Sent:
     registered_delivery: int = 0
     validity_s: int = 0  # 0: as its service says
     key: str = ""  # idempotency key or client id: it may be sent again under it
+    data_coding: int = 0
+    delay_s: int = 0  # it is scheduled so long after it is asked for
+    not_before_s: float = 0.0  # when that is; 0: it may go at once
+    replaces: bool = False  # replace_if_present
+    is_once: bool = False  # datagram mode: sent once, whatever comes of it
+    group: str = ""  # of a submit_multi: the token in its text, which its fellows have too
     answer: Answer = Answer.NONE
     reason: str = ""
     message_id: int = 0
     chat_id: str = ""
     asked_at_s: float = 0.0
+    answered_at_s: float = 0.0
+    asked: list[Asked] = field(default_factory=list)  # what its sender wanted with it later, in order
+
+
+@dataclass(eq=False)
+class Asked:
+    """One query, cancellation or replacement, and what was answered."""
+
+    kind: str  # query, cancel, cancel all, replace
+    at_s: float
+    text_token: str = ""  # of a replacement: in its new text
+    not_before_s: float | None = None  # of a replacement: another schedule
+    answer: Answer = Answer.NONE
+    answered_at_s: float = 0.0
+    reason: str = ""
+    state: int = -1  # SMPP message_state in the answer to a query
 
 
 @dataclass(eq=False)
 class OnWire:
-    """One submit_sm as the SMSC saw it; `smsc_id` is empty when it was refused."""
+    """One submit_sm as an SMSC saw it; `smsc_id` is the link and the id of the response, empty when it was refused."""
 
     at_s: float
-    token: str
+    link: str
+    token: str  # the message's, however often its text was replaced
+    text_token: str  # the one in its text
     part: int
     source: str
     destination: str
@@ -56,13 +80,26 @@ class OnWire:
 
 @dataclass(eq=False)
 class ReceiptSent:
-    """The receipt of one accepted submit_sm: DELIVRD or not, and whether the gateway took it."""
+    """The receipts of one accepted submit_sm: what they say in order, and which the gateway took."""
 
     smsc_id: str
-    is_delivered: bool
+    stats: tuple[str, ...]  # those that settle something
     at_s: float
-    is_acknowledged: bool = False
-    written: str = ""  # the id as the receipt has it
+    written: str = ""  # the link and the id as the receipts have it
+    acknowledged: list[str] = field(default_factory=list)
+
+    @property
+    def is_delivered(self) -> bool:
+        return self.stats[0] == "DELIVRD"
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return bool(self.acknowledged)
+
+    @property
+    def is_contradicting(self) -> bool:
+        """Whether they do not agree: then the first one that the gateway wrote down counts."""
+        return len({stat == "DELIVRD" for stat in self.stats}) > 1
 
 
 @dataclass(eq=False)
@@ -83,13 +120,23 @@ class PhoneSaid:
 
 
 @dataclass(eq=False)
+class Stop:
+    """An opt-out that an operator recorded: from the answer on, nothing may leave from senders that begin so."""
+
+    phone: str
+    code: str
+    at_s: float
+
+
+@dataclass(eq=False)
 class Handed:
     """One deliver_sm that a partner got; `session` counts its binds, `status` is what it answered, None nothing."""
 
     partner: str
     session: int
     at_s: float
-    receipt_of: int  # message id, 0 for an MO
+    receipt_of: int  # message id, or that of a submit_multi; 0 for an MO
+    phone: str
     stat: str
     token: str
     text: str | None
@@ -135,6 +182,9 @@ class Evidence:
     seed: int
     is_calm: bool
     is_prompt: bool = False  # answers that arrive arrive at once
+    is_steady: bool = False  # and nothing is cut off or shuffled
+    is_moving: bool = False  # messages may go from a link that is down to another
+    lives: int = 1  # of the gateway
     sent: dict[str, Sent] = field(default_factory=dict)
     wire: list[OnWire] = field(default_factory=list)
     receipts: dict[str, ReceiptSent] = field(default_factory=dict)
@@ -144,12 +194,34 @@ class Evidence:
     lines: list[Line] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)  # errors in the gateway's log, 5xx answers
+    stops: list[Stop] = field(default_factory=list)
+    seen_at_once: list[str] = field(default_factory=list)  # what the store should not have shown when an answer came
+    first_tokens: dict[str, str] = field(default_factory=dict)  # of a text that replaces another: the first text's
+    groups: set[str] = field(default_factory=set)  # tokens of submit_multi
     tokens: int = 0
 
     def token(self) -> str:
         """A token that nothing of this run has yet."""
         self.tokens += 1
         return f"Q{self.tokens:04d}Q"
+
+    def ask(self, sents: list[Sent], now_s: float) -> None:
+        """These are handed to the gateway now."""
+        for sent in sents:
+            sent.asked_at_s = now_s
+            if sent.delay_s:
+                sent.not_before_s = now_s + sent.delay_s
+
+    def another_text(self, sent: Sent) -> str:
+        """A token for a text that shall stand instead of what was sent."""
+        token = self.token()
+        self.first_tokens[token] = sent.group or sent.token
+        return token
+
+    def name_of(self, text_token: str, destination: str) -> str:
+        """By what a message is known here, from what its text says and where it goes."""
+        token = self.first_tokens.get(text_token, text_token)
+        return f"{token}/{destination}" if token in self.groups else token
 
 
 def token_in(text: str | None) -> str:

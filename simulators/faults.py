@@ -147,11 +147,31 @@ class FullQueue:
 
 
 @dataclass(frozen=True)
+class Outage:
+    """An SMSC is not there for a while: its port is closed, and every connection reset. `smsc` counts the SMSCs there are, around."""
+
+    at_s: float
+    for_s: float
+    smsc: int
+
+
+@dataclass(frozen=True)
+class Crowding:
+    """An SMSC says in every answer how full it is, for a while: congestion_state, 0 to 100."""
+
+    at_s: float
+    for_s: float
+    level: int
+
+
+@dataclass(frozen=True)
 class Refusals:
-    """What the SMSC refuses for a while, by time and not by chance."""
+    """What the SMSCs refuse for a while, or threaten to, by time and not by chance."""
 
     storms: tuple[Storm, ...] = ()
     full_queues: tuple[FullQueue, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    crowdings: tuple[Crowding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +191,12 @@ class FaultPlan:
     def is_prompt(self) -> bool:
         """Whether every answer of the SMSC that arrives, arrives at once."""
         return not self.network.stalls and not self.smsc.resp_delay
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether nothing is cut off: what is handed over once is handed over in its order, and once."""
+        cut = self.network.resets_at_s or self.crashes or self.refusals.outages or self.smsc.reset or self.smsc.unbind
+        return self.is_prompt and not cut and not self.executor.slow_probability
 
     @classmethod
     def draw(cls, seed: int, intensity: float, *, duration_s: float = 60.0, crash_node: str = "gateway") -> FaultPlan:
@@ -250,7 +276,19 @@ def _draw_refusals(numbers: Stream, intensity: float, duration_s: float) -> Refu
         FullQueue(at_s, between(numbers, 1.0, 25.0), numbers.randrange(1_000))
         for at_s in _times(numbers, int(numbers.random() * 6 * intensity + 0.5), duration_s)
     )
-    return Refusals(storms, full_queues)
+    outages = tuple(
+        Outage(at_s, between(numbers, 1.0, 25.0), numbers.randrange(2))
+        for at_s in _times(numbers, _count(numbers, 3, intensity), duration_s)
+    )
+    crowdings = tuple(
+        Crowding(at_s, between(numbers, 2.0, 20.0), numbers.choice([70, 85, 92, 99, 100]))
+        for at_s in _times(numbers, _count(numbers, 3, intensity), duration_s)
+    )
+    return Refusals(storms, full_queues, outages, crowdings)
+
+
+def _count(numbers: Stream, most: int, intensity: float) -> int:
+    return int(numbers.random() * most * intensity + 0.5)
 
 
 def _times(numbers: Stream, count: int, duration_s: float) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The people of a simulated house at work: a partner over SMPP, partners over HTTP, chat users. What they are told is evidence."""
+"""The people of a simulated house at HTTP: partners, chat users, and the operator. What they are told is evidence."""
 
 from __future__ import annotations
 
@@ -9,107 +9,14 @@ from typing import Any
 
 import aiohttp
 
-from gateway.smpp import pdu as p
-from gateway.smpp import receipt
-from gateway.smpp.consts import Status, Tag
-from gateway.smpp.session import Limits
-from gateway.sms import segments
-from simulators import house
-from simulators.esme import BindRefusedError, Esme
-from simulators.evidence import Answer, Evidence, Handed, Line, Polled, Sent, token_in
+from simulators import books, house
+from simulators.evidence import Answer, Asked, Evidence, Line, Polled, Sent, Stop
 from simulators.http_client import http_session
-from simulators.workload import Deed, pause_until
+from simulators.second_thoughts import CANCELS, Thought
+from simulators.workload import Deed, Order, pause_until
 from simulators.world import Sim, SimWorld
 
 REQUEST_TIMEOUT_S = 10.0
-# Answers after which nobody knows whether the message is there.
-_UNSURE = frozenset({Status.ESME_RSYSERR})
-
-
-# -- the partner who binds --------------------------------------------------------------------------------------------------
-
-
-class EsmePartner:
-    """Binds, sends, takes receipts and MO; comes back when the connection is gone, and now and then leaves on purpose."""
-
-    def __init__(self, sim: Sim, evidence: Evidence, deeds: list[Deed]) -> None:
-        self._sim = sim
-        self._evidence = evidence
-        self._deeds = deeds
-        self._numbers = sim.stream("partner")
-        self._session = 0
-        self._waiting = 0
-        self.is_calm = evidence.is_calm
-        self.is_done = False
-
-    async def run(self, world: SimWorld) -> None:
-        """For ever."""
-        while True:
-            # A delivery may come with the answer to the bind, so the session has its number before.
-            self._session += 1
-            try:
-                esme = await Esme.connect(
-                    world, house.GATEWAY, house.SMPP_PORT, system_id="acme", password=house.PASSWORD, limits=Limits(enquire_link_s=10.0),
-                    on_deliver=self._take,
-                )  # fmt: skip
-            except (OSError, BindRefusedError, TimeoutError):
-                await asyncio.sleep(0.5 + self._numbers.random())
-                continue
-            world.log("partner bound", session=self._session)
-            leaves_at = self._sim.loop.time() + self._numbers.random() * 60.0
-            await self._work(esme, leaves_at)
-
-    async def _work(self, esme: Esme, leaves_at: float) -> None:
-        while not esme.is_over:
-            now = self._sim.loop.time()
-            while self._deeds and self._deeds[0].at_s <= now:
-                for sent, pdu in self._deeds.pop(0).pdus:
-                    self._waiting += 1
-                    sent.asked_at_s = now
-                    esme.send(pdu, self._answered(sent))
-            self.is_done = not self._deeds and not self._waiting
-            if now >= leaves_at and not self.is_calm:
-                leaves_at = float("inf")
-                if self._numbers.random() < 0.5:
-                    esme.abort()
-                else:
-                    try:
-                        await esme.unbind()
-                    except TimeoutError:
-                        esme.abort()
-            await asyncio.sleep(0.25)
-        await asyncio.sleep(0.2)
-
-    def _answered(self, sent: Sent) -> Callable[[p.Pdu | None], None]:
-        def answered(response: p.Pdu | None) -> None:
-            self._waiting -= 1
-            if not isinstance(response, p.SubmitSmResp):
-                sent.answer = Answer.NONE
-            elif response.command_status == 0:
-                sent.answer, sent.message_id = Answer.ACCEPTED, int(response.message_id)
-            else:
-                sent.answer = Answer.NONE if response.command_status in _UNSURE else Answer.REFUSED
-                sent.reason = f"0x{response.command_status:02X}"
-
-        return answered
-
-    def _take(self, pdu: p.DeliverSm | p.DataSm) -> int | None:
-        chance = 1.0 if self.is_calm else self._numbers.random()
-        status = None if chance < 0.01 else int(Status.ESME_RX_T_APPN) if chance < 0.05 else 0
-        assert isinstance(pdu, p.DeliverSm)
-        told = receipt.read(pdu)
-        message_id, stat, text = 0, "", None
-        if told is not None:
-            message_id, stat = int(told.smsc_id), told.text_receipt.stat if told.text_receipt is not None else ""
-        else:
-            octets = pdu.short_message or pdu.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
-            text = segments.decode(pdu.data_coding, bool(pdu.esm_class & 0x40), octets).text
-        now = self._sim.loop.time()
-        self._evidence.handed.append(Handed("acme", self._session, now, message_id, stat, token_in(text), text, status))
-        return status
-
-
-# -- partners over HTTP, and chat users -----------------------------------------------------------------------------------------
 
 
 class Browser:
@@ -149,9 +56,10 @@ class Browser:
 class HttpPartner:
     """Sends single messages and batches; retries those with a key until they are answered, and looks at what became of them."""
 
-    def __init__(self, sim: Sim, evidence: Evidence, world: SimWorld) -> None:
+    def __init__(self, sim: Sim, evidence: Evidence, world: SimWorld, store: str) -> None:
         self._sim = sim
         self._evidence = evidence
+        self._store = store
         self._browser = Browser(world, evidence)
 
     async def close(self) -> None:
@@ -168,10 +76,11 @@ class HttpPartner:
         for each, document in zip(deed.sent, bodies, strict=True):
             if each.validity_s:
                 document["validity_s"] = each.validity_s
+            if each.delay_s:
+                document["delay_s"] = each.delay_s
         body: Any = bodies[0] if len(bodies) == 1 else {"messages": bodies}
         headers = {"Authorization": f"Bearer {house.api_key(first.owner)}"}
-        for sent in deed.sent:
-            sent.asked_at_s = self._sim.loop.time()
+        self._evidence.ask(deed.sent, self._sim.loop.time())
         if first.key:
             headers["Idempotency-Key"] = first.key
 
@@ -182,6 +91,27 @@ class HttpPartner:
         else:
             answer = await self._browser.ask("POST", "/v1/messages", headers, body)
         self._note(deed, answer)
+        if first.message_id:
+            for thought in deed.thoughts:
+                if await self._think(first, thought) is Answer.NONE:
+                    break  # nobody knows, and nothing more is asked
+
+    async def _think(self, sent: Sent, thought: Thought) -> Answer:
+        """Take a message back, or change it."""
+        await asyncio.sleep(thought.after_s)
+        now = self._sim.loop.time()
+        asked = Asked(thought.kind, now, thought.text_token, now + thought.delay_s if thought.delay_s else None)
+        sent.asked.append(asked)
+        headers = {"Authorization": f"Bearer {house.api_key(sent.owner)}"}
+        body = None if thought.kind in CANCELS else {"text": thought.text} | ({"delay_s": thought.delay_s} if thought.delay_s else {})
+        answer = await self._browser.ask("DELETE" if body is None else "PATCH", f"/v1/messages/{sent.message_id}", headers, body)
+        asked.answered_at_s = self._sim.loop.time()
+        if answer is not None and answer[0] < 500 and answer[0] != 429:
+            asked.answer = Answer.ACCEPTED if answer[0] == 200 else Answer.REFUSED
+            asked.reason = str(answer[1].get("reason", answer[0]))
+            if asked.answer is Answer.ACCEPTED and body is None and not books.is_released(self._store, sent.message_id):
+                self._evidence.seen_at_once.append(f"{sent.token} was cancelled, and still waits or holds credit")
+        return asked.answer
 
     def _note(self, deed: Deed, answer: tuple[int, Any] | None) -> None:
         if answer is None or answer[0] >= 500:
@@ -189,6 +119,7 @@ class HttpPartner:
         status, document = answer
         answers = document["messages"] if status == 202 and len(deed.sent) > 1 else [document] * len(deed.sent)
         for sent, each in zip(deed.sent, answers, strict=True):
+            sent.answered_at_s = self._sim.loop.time()
             if status == 202 and "error" not in each:
                 sent.answer, sent.message_id = Answer.ACCEPTED, int(each["id"])
             elif status == 202 and each["error"].get("status", 0) >= 500:
@@ -215,7 +146,7 @@ class HttpPartner:
         numbers = self._sim.stream("watch")
         while self._sim.loop.time() < until_s:
             await asyncio.sleep(3.0 + numbers.random() * 5)
-            known = [sent for sent in self._evidence.sent.values() if sent.message_id and sent.front != "im"]
+            known = [sent for sent in self._evidence.sent.values() if sent.message_id and sent.front != "im" and not sent.group]
             for sent in numbers.sample(known, min(1, len(known))):
                 await self.look(sent)
 
@@ -246,6 +177,7 @@ class ChatUser:
                 sent.answer, sent.message_id, sent.chat_id = Answer.ACCEPTED, int(document["message_id"]), document["id"]
             else:
                 sent.answer, sent.reason = Answer.REFUSED, str(document.get("reason"))
+            sent.answered_at_s = self._sim.loop.time()
             return
 
     async def read(self) -> None:
@@ -278,3 +210,48 @@ class ChatUser:
         status, document = await self._browser.insist("POST", "/chat/api/login", nothing, body)
         assert status == 200, document
         self._token = document["token"]
+
+
+# -- whoever runs the gateway ---------------------------------------------------------------------------------------------------
+
+
+class Operator:
+    """Stops, drains, paces and starts links, has the file read again, and records opt-outs."""
+
+    def __init__(self, sim: Sim, evidence: Evidence, world: SimWorld, file: house.File) -> None:
+        self._sim = sim
+        self._evidence = evidence
+        self._browser = Browser(world, evidence)
+        self._file = file
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._browser.close()
+
+    async def do(self, order: Order) -> None:
+        """Give one order, as often as it takes to be answered."""
+        if order.kind == "reload":
+            self._file.edition = order.subject
+            await self._tell("/reload", {})
+        elif order.kind == "stop list":
+            await self._tell("/optouts", {"number": f"+{order.subject}", "code": house.LEFT_SENDER})
+            self._evidence.stops.append(Stop(order.subject, house.LEFT_SENDER, self._sim.loop.time()))
+        elif order.kind == "rate":
+            await self._tell(f"/links/{order.subject}/rate", {"rate_per_s": order.rate_per_s})
+        else:
+            await self._tell(f"/links/{order.subject}/{order.kind}", {})
+        self._sim.log("order", what=order.kind, subject=order.subject)
+
+    async def calm_down(self) -> None:
+        """Everything as it was at first, and everything running."""
+        await self.do(Order(0.0, "reload", house.EDITIONS[0]))
+        for link in self._file.links:
+            await self.do(Order(0.0, "start", link))
+
+    async def _tell(self, path: str, body: dict[str, Any]) -> None:
+        async def headers() -> dict[str, str]:
+            return {"Authorization": f"Bearer {house.OPERATOR_TOKEN}"}
+
+        status, document = await self._browser.insist("POST", f"/v1/ops{path}", headers, body)
+        # A link may be missing from the file as it is now.
+        assert status in (200, 404), document

@@ -12,10 +12,12 @@ from gateway.store.engine import open_reading
 from simulators import auditor, books, house, workload
 from simulators.auditor import Violation
 from simulators.books import Books
+from simulators.carriers import RecordingSmsc
+from simulators.esme_partner import EsmePartner
 from simulators.evidence import Evidence
 from simulators.faults import FaultPlan
-from simulators.house import RecordingSmsc
-from simulators.people import ChatUser, EsmePartner, HttpPartner
+from simulators.manners import manners_of
+from simulators.people import ChatUser, HttpPartner, Operator
 from simulators.world import Sim, SimulationError, SimWorld, run
 
 FAULTS_S = 45.0
@@ -70,31 +72,44 @@ def play(seed: int, intensity: float = 0.5) -> Verdict:
 class _Play:
     def __init__(self, sim: Sim, is_calm: bool) -> None:
         self.sim = sim
-        self.evidence = Evidence(sim.seed, is_calm, is_calm or sim.plan.is_prompt)
+        self.file = house.File(sim)
+        manners = {link: manners_of(sim, link) for link in self.file.links}
+        is_steady = sim.plan.is_steady and not any(each.is_shuffling for each in manners.values())
+        self.evidence = Evidence(sim.seed, is_calm, is_calm or sim.plan.is_prompt, is_steady, self.file.is_moving)
         self.gateway = sim.node(house.GATEWAY)
         self.store = f"{self.gateway.folder}/store.db"
         self.plan = workload.draw(sim, self.evidence)
-        smsc_world = sim.node(house.SMSC).world
-        self.smsc = RecordingSmsc(sim, smsc_world, self.evidence, None if is_calm else sim.plan.smsc, sim.plan.refusals)
-        self.esme = EsmePartner(sim, self.evidence, self.plan.esme)
+        faults = None if is_calm else sim.plan.smsc
+        self.carriers = [
+            RecordingSmsc(sim, place, sim.node(link).world, self.evidence, manners[link], faults)
+            for place, link in enumerate(self.file.links)
+        ]
+        for carrier in self.carriers:
+            carrier.phones = self.carriers[0].phones  # a phone is one, whichever carrier reaches it
+        self.partners = [EsmePartner(sim, self.evidence, name, deeds, self.store) for name, deeds in self.plan.esme.items()]
 
     async def run(self) -> Verdict:
         sim = self.sim
         house.furnish(sim)
-        sim.node(house.SMSC).start(self._serve_smsc)
-        self.gateway.start(house.gateway_program(sim, self.evidence))
-        sim.node("acme").start(self.esme.run)
+        for carrier, link in zip(self.carriers, self.file.links, strict=True):
+            sim.node(link).start(lambda _world, carrier=carrier: self._serve(carrier))  # type: ignore[misc]  # the default is the loop's
+        self.gateway.start(house.gateway_program(self.file, self.evidence))
+        for partner, name in zip(self.partners, self.plan.esme, strict=True):
+            sim.node(name).start(partner.run)
         done: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
         self.read, self.look = asyncio.Event(), asyncio.Event()
-        self.said = [asyncio.Event(), asyncio.Event()]
+        self.said = [asyncio.Event(), asyncio.Event(), asyncio.Event()]
         sim.node("client").start(lambda world: self._http(world, done[0]))
         sim.node("messenger").start(lambda world: self._chat(world, done[1]))
+        sim.node("operator").start(self._operate)
         await workload.pause_until(sim, FAULTS_S)
-        self.esme.is_calm = True
-        self.smsc.calm_down()
+        for partner in self.partners:
+            partner.is_calm = True
+        for carrier in self.carriers:
+            carrier.calm_down()
         sim.log("calm")
         await asyncio.gather(*(event.wait() for event in self.said))
-        await self._until(lambda: self.esme.is_done and not self._is_smsc_busy() and not books.is_queued(self.store))
+        await self._until(lambda: self._are_partners_done() and not self._are_carriers_busy() and not books.is_queued(self.store))
         self.gateway.clock_offset_us += LONG_AFTER_US
         sim.log("long after")
         await self._until(lambda: self.gateway.is_alive and books.is_settled(self.store))
@@ -102,8 +117,13 @@ class _Play:
         await asyncio.gather(*(event.wait() for event in done))
         return self._verdict()
 
-    def _is_smsc_busy(self) -> bool:
-        return bool(len(self.smsc.timeline) or self.smsc.deliveries.held or self.smsc.deliveries.waiting or self._unacknowledged())
+    def _are_partners_done(self) -> bool:
+        return all(partner.is_done for partner in self.partners)
+
+    def _are_carriers_busy(self) -> bool:
+        return self._unacknowledged() or any(
+            len(carrier.timeline) or carrier.deliveries.held or carrier.deliveries.waiting for carrier in self.carriers
+        )
 
     def _unacknowledged(self) -> bool:
         receipts = any(not receipt.is_acknowledged for receipt in self.evidence.receipts.values())
@@ -117,14 +137,25 @@ class _Play:
             waited += 1.0
         await asyncio.sleep(8.0)
 
-    async def _serve_smsc(self, _world: SimWorld) -> None:
-        await self.smsc.start()
-        for at_s, said in self.plan.says:
-            self.smsc.timeline.after(at_s, self.smsc.say, said, said.parts > 1)
-        await house.stay()
+    async def _serve(self, carrier: RecordingSmsc) -> None:
+        if carrier is self.carriers[0]:
+            for at_s, said in self.plan.says:
+                carrier.timeline.after(at_s, carrier.say, said, said.parts > 1)
+        await carrier.serve_for_ever(FAULTS_S)
+
+    async def _operate(self, world: SimWorld) -> None:
+        operator = Operator(self.sim, self.evidence, world, self.file)
+        for order in self.plan.orders:
+            await workload.pause_until(self.sim, order.at_s)
+            await operator.do(order)
+        await workload.pause_until(self.sim, FAULTS_S)
+        if len(self.plan.orders) > 1:
+            await operator.calm_down()
+        await operator.close()
+        self.said[2].set()
 
     async def _http(self, world: SimWorld, done: asyncio.Event) -> None:
-        partner = HttpPartner(self.sim, self.evidence, world)
+        partner = HttpPartner(self.sim, self.evidence, world, self.store)
         watching = asyncio.create_task(partner.watch(FAULTS_S))
         await asyncio.gather(*(partner.do(deed) for deed in self.plan.http), watching)
         self.said[0].set()
@@ -146,7 +177,8 @@ class _Play:
         done.set()
 
     def _verdict(self) -> Verdict:
-        kept = Books(self.store)
+        self.evidence.lives = self.gateway.lives
+        kept = Books(self.store, self.evidence.name_of)
         found = auditor.audit(self.evidence, kept) + self._second_opinion()
         for violation in found:
             self.sim.log("violation", text=str(violation))

@@ -66,7 +66,7 @@ class Operations:
         self._awaited: dict[int, Callable[[Notice | None], None]] = {}
         self.commands: dict[int, Callable[[_Asked], None]] = {
             p.QuerySm.command_id: lambda asked: self._later(asked, self._query, requests.QUERY_STATUS),
-            p.CancelSm.command_id: lambda asked: self._later(asked, self._cancel, requests.CANCEL_STATUS),
+            p.CancelSm.command_id: lambda asked: self._later(asked, self._cancelling(), requests.CANCEL_STATUS),
             p.ReplaceSm.command_id: lambda asked: self._later(asked, self._replace, requests.REPLACE_STATUS),
             p.SubmitMulti.command_id: self._submit_multi,
             p.DataSm.command_id: self._data,
@@ -102,7 +102,12 @@ class Operations:
         found = await self._recall.query(asked.partner.id, asked.pdu.message_id, requests.source_of(asked.pdu))
         return requests.query_answer(asked.pdu, found, asked.version)
 
-    async def _cancel(self, asked: _Asked) -> p.Pdu:
+    def _cancelling(self) -> Callable[[_Asked], Awaitable[p.Pdu]]:
+        """What is submitted behind a cancel_sm is not meant by it, however soon it is on disk."""
+        before = self._world.next_id()
+        return lambda asked: self._cancel(asked, before)
+
+    async def _cancel(self, asked: _Asked, before: int) -> p.Pdu:
         request: p.CancelSm = asked.pdu
         source, destination = requests.source_of(request), requests.destination_of(request)
         if request.message_id:
@@ -110,7 +115,7 @@ class Operations:
         else:
             catalogue = self._reception.catalogue
             service = answers.service_name(request.service_type, catalogue.services) or catalogue.default_service
-            await self._recall.cancel_all(asked.partner.id, source, destination, service if request.service_type else "")
+            await self._recall.cancel_all(asked.partner.id, source, destination, before, service if request.service_type else "")
         return p.CancelSmResp(0)
 
     async def _replace(self, asked: _Asked) -> p.Pdu:

@@ -103,15 +103,15 @@ class Recall:
         if not ids or not await self._cancel(ids):
             raise self._too_late("cancel")
 
-    async def cancel_all(self, partner_id: int, source: str, destination: str, service: str = "") -> int:
+    async def cancel_all(self, partner_id: int, source: str, destination: str, before: int, service: str = "") -> int:
         """Take back all a partner has waiting from an address to another, of one service or of all; how many, and never none.
 
-        Raises Refused (`too_late`) when nothing waits.
+        What has a later id than `before` came after the wish, and stays. Raises Refused (`too_late`) when nothing waits.
         """
         services = [service] if service else list(self._reception.catalogue.services)
         targets = [target_of(each, source, destination) for each in services]
         cancelled = 0
-        while ids := await self._reader.read(_meant, partner_id, targets, source, destination):
+        while ids := await self._reader.read(_meant, partner_id, targets, source, destination, before):
             count = await self._cancel(ids)
             cancelled += count
             if count < len(ids) or len(ids) < CANCELLED_AT_ONCE_MAX:
@@ -194,18 +194,23 @@ class Recall:
 
         The new one has an id of its own; the old one ends as DELETED in the same transaction, so that one of them is sent and one is paid.
         """
-        task = asyncio.get_running_loop().create_task(self._submit(submission, done), name="replace_if_present")
+        try:
+            # At once: what comes after it has a later id, and is not what it stands for.
+            draft = self._reception.draft(submission)
+        except Refused as refused:
+            done(refused)
+            return
+        task = asyncio.get_running_loop().create_task(self._submit(draft, done), name="replace_if_present")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _submit(self, submission: Submission, done: Callable[[Answer], None]) -> None:
+    async def _submit(self, draft: Draft, done: Callable[[Answer], None]) -> None:
         try:
-            done(await self._accept_instead(submission))
+            done(await self._accept_instead(draft))
         except Refused as refused:
             done(refused)
 
-    async def _accept_instead(self, submission: Submission) -> Answer:
-        draft = self._reception.draft(submission)
+    async def _accept_instead(self, draft: Draft) -> Answer:
         try:
             notices = await self._writer.run(self._take_its_place, draft, self._world.next_id(), self._world.clock.now_us())
         except BaseException:
@@ -222,7 +227,7 @@ class Recall:
         notices: list[Notice] = []
         if message.partner_id is not None:
             targets = [target_of(message.service, message.source, message.destination)]
-            meant = _meant(conn, message.partner_id, targets, message.source, message.destination)
+            meant = _meant(conn, message.partner_id, targets, message.source, message.destination, message.id)
             notices = _take_back(conn, [(meant[0], seq)], REPLACED, now_us) if meant else []
         self._reception.accept_in(conn, draft)
         return notices
@@ -253,10 +258,10 @@ def _found(standings: Sequence[Standing], now_us: int) -> Found:
     return Found(known, max(part.done_at or 0 for part in parts), worst.error)
 
 
-def _meant(conn: Connection, partner_id: int, targets: Sequence[int], source: str, destination: str) -> list[int]:
-    """The waiting messages of a partner between these addresses, newest first; the hash alone may be another's."""
+def _meant(conn: Connection, partner_id: int, targets: Sequence[int], source: str, destination: str, before: int) -> list[int]:
+    """The waiting messages of a partner between these addresses, newest first, that came before one; the hash alone may be another's."""
     found: list[int] = []
-    for message_id in rows.queued_to(conn, (partner_id, partner_id | URGENT), targets, CANCELLED_AT_ONCE_MAX):
+    for message_id in rows.queued_to(conn, (partner_id, partner_id | URGENT), targets, before, CANCELLED_AT_ONCE_MAX):
         standing = rows.find(conn, message_id)
         if standing is not None and standing.is_waiting:
             message = standing.message

@@ -99,11 +99,11 @@ def _members(conn: Connection, group_id: int) -> list[int]:
 _IS_SOUGHT = text("segment.state = 0 AND segment.target IS NOT NULL")
 
 
-def queued_to(conn: Connection, queues: Collection[int], targets: Collection[int], limit: int) -> list[int]:
-    """The messages that wait in these queues under these hashes, newest first."""
+def queued_to(conn: Connection, queues: Collection[int], targets: Collection[int], before: int, limit: int) -> list[int]:
+    """The messages that wait in these queues under these hashes and have an id below `before`, newest first."""
     message_id = segment.c.id.op("&")(MESSAGE_MASK).label("message_id")
-    query = select(message_id).where(_IS_SOUGHT, segment.c.queue.in_(queues), segment.c.target.in_(targets)).distinct()
-    return [row[0] for row in conn.execute(query.order_by(message_id.desc()).limit(limit))]
+    query = select(message_id).where(_IS_SOUGHT, segment.c.queue.in_(queues), segment.c.target.in_(targets), segment.c.id < before)
+    return [row[0] for row in conn.execute(query.distinct().order_by(message_id.desc()).limit(limit))]
 
 
 _CHANGING = ("encoding", "data_coding", "esm_class", "registered_delivery", "segments", "expires_at")

@@ -411,3 +411,25 @@ async def test_a_replacement_that_is_refused_leaves_the_old_message(house, wire)
     assert (await wire.submit(replace=1, text=b"", tlvs=b"\x04\x24\xea\x60" + b"a" * 60_000)).status == 0x01
 
     await house.until_states(State.ACCEPTED)
+
+
+async def test_what_comes_after_it_is_not_replaced(house, wire):
+    """M11: both are in one segment of TCP, so that the store may get them together."""
+    newer = frame(SUBMIT_SM, message_body(text=b"newer", replace=1), sequence=101)
+    newest = frame(SUBMIT_SM, message_body(text=b"newest"), sequence=102)
+
+    await wire.send(newer + newest)
+
+    assert {(await wire.read()).head[:2], (await wire.read()).head[:2]} == {(SUBMIT_SM | RESPONSE, 0)}
+    await house.until_states(State.ACCEPTED, State.ACCEPTED)
+
+
+async def test_what_comes_after_a_cancellation_of_all_is_not_cancelled(house, wire):
+    """M32"""
+    await submitted(wire, text=b"old")
+    cancelled = frame(CANCEL_SM, cancel_body(to=(1, 1, PHONE)), sequence=101)
+
+    await wire.send(cancelled + frame(SUBMIT_SM, message_body(text=b"new"), sequence=102))
+
+    assert {(await wire.read()).status, (await wire.read()).status} == {0}
+    await house.until_states(State.FAILED, State.ACCEPTED)

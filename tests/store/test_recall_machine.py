@@ -137,7 +137,7 @@ class RecallMachine(RuleBasedStateMachine):
     @rule()
     def take_all_back(self) -> None:
         with self.engine.begin() as conn:
-            meant = recall._meant(conn, PARTNER, [TARGET], SOURCE.digits_or_name, DESTINATION.digits_or_name)
+            meant = recall._meant(conn, PARTNER, [TARGET], SOURCE.digits_or_name, DESTINATION.digits_or_name, self.next_id())
             notices = recall._take_back(conn, [(each, self.next_id()) for each in meant], recall.CANCELLED, self.clock)
         assert len(notices) == len(meant)
         self.note(list(notices))
