@@ -29,6 +29,7 @@ from gateway.reloading import Hook, Reloading
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
 from gateway.services.accounts import Accounts
+from gateway.services.asking import Asking
 from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
 from gateway.services.correlation import groups_of
@@ -123,6 +124,7 @@ class Gateway:
         self._spawn(self._refresh(), "partners")
         self._spawn(self.outbinds.run(), "outbind")
         self._spawn(self.replay.run(), "parked receipts")
+        self._spawn(self.asking.run(), "overdue receipts")
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
@@ -188,6 +190,7 @@ class Gateway:
             vendor_tlvs=wiring.vendor_tlvs(settings),
         )
         self.links = Links(wiring.link_plans(settings), world, carrier, self.dispatch)
+        self.asking = Asking(world, reader, self.dispatch, self.links, counted=self.tally.asked)
         self.on_reload.append(self._take_routes)
         self._reloading = Reloading(settings, self._reread, self.links, self.on_reload)
         self.sweep = Sweep(

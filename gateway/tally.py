@@ -62,6 +62,10 @@ class Tally:
         else:
             self.metrics.receipts[effect] += 1
 
+    def asked(self, link: str, outcome: str) -> None:
+        """A carrier was asked about a message."""
+        self.metrics.queries[link, outcome] += 1
+
     def answered(self, link: str, command_status: int) -> None:
         """A submit_sm was answered."""
         self.metrics.submit_responses[link, f"0x{command_status:08X}" if command_status else "ok"] += 1

@@ -207,6 +207,7 @@ class Metrics:
         self.rerouted: dict[str, int] = {}  # link
         self.backoffs: dict[str, int] = {}  # link
         self.submit_responses: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, status
+        self.queries: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, outcome
         self.sessions: dict[str, int] = {}  # partner
         self.binds_refused: defaultdict[str, int] = defaultdict(int)  # reason
         self.bind_lockouts = 0
@@ -264,6 +265,7 @@ SERIES = (
     Series("rerouted", "counter", "Segments taken from a link and given to another", ("link",)),
     Series("backoffs", "gauge", "Destinations whose queue at the carrier is full, and which wait", ("link",)),
     Series("submit_responses", "counter", "Answers of carriers to submit_sm", ("link", "status")),
+    Series("queries", "counter", "Questions to carriers (query_sm) about overdue receipts, by what came of them", ("link", "outcome")),
     Series("sessions", "gauge", "Sessions that partners have bound", ("partner",)),
     Series("sessions_open", "gauge", "Connections to the SMPP door, bound or not"),
     Series("binds_refused", "counter", "Binds of partners that were refused", ("reason",)),
