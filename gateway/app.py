@@ -161,7 +161,8 @@ class Gateway:
             profiles=self.catalogue.profiles,
             counted=self.tally.routed,
         )
-        self.replay = Replay(world, writer, reader, rows, effects=self.tally.metrics.receipts, noticed=self._noticed)
+        effects, replayed = self.tally.metrics.receipts, self.tally.replayed
+        self.replay = Replay(world, writer, reader, rows, effects=effects, noticed=self._noticed, counted=replayed)
         self.reception = Reception(
             world,
             writer,
@@ -271,7 +272,12 @@ class Gateway:
 
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again and put it into effect; what changed. Raises Refused, having changed nothing."""
-        changed = await self._reloading.run()
+        try:
+            changed = await self._reloading.run()
+        except Refused:
+            self.tally.reloaded(False)
+            raise
+        self.tally.reloaded(True)
         self.settings = self._reloading.settings
         return changed
 
@@ -349,7 +355,8 @@ class Gateway:
 
     def _scrape(self) -> bytes:
         self.tally.metrics.opted_out_late = self.opt_outs.stopped_late
-        return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)
+        self.tally.metrics.route_entries = self.routing.counts()
+        return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch, self.accounts.ids)
 
     async def _refresh(self) -> None:
         while True:
