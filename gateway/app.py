@@ -29,6 +29,7 @@ from gateway.reloading import Hook, Reloading
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
 from gateway.services.accounts import Accounts
+from gateway.services.asking import Asking
 from gateway.services.chat import ChatService
 from gateway.services.connect import ConnectorPort
 from gateway.services.correlation import groups_of
@@ -123,6 +124,7 @@ class Gateway:
         self._spawn(self._refresh(), "partners")
         self._spawn(self.outbinds.run(), "outbind")
         self._spawn(self.replay.run(), "parked receipts")
+        self._spawn(self.asking.run(), "overdue receipts")
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
@@ -159,7 +161,8 @@ class Gateway:
             profiles=self.catalogue.profiles,
             counted=self.tally.routed,
         )
-        self.replay = Replay(world, writer, reader, rows, effects=self.tally.metrics.receipts, noticed=self._noticed)
+        effects, replayed = self.tally.metrics.receipts, self.tally.replayed
+        self.replay = Replay(world, writer, reader, rows, effects=effects, noticed=self._noticed, counted=replayed)
         self.reception = Reception(
             world,
             writer,
@@ -188,6 +191,7 @@ class Gateway:
             vendor_tlvs=wiring.vendor_tlvs(settings),
         )
         self.links = Links(wiring.link_plans(settings), world, carrier, self.dispatch)
+        self.asking = Asking(world, reader, self.dispatch, self.links, counted=self.tally.asked)
         self.on_reload.append(self._take_routes)
         self._reloading = Reloading(settings, self._reread, self.links, self.on_reload)
         self.sweep = Sweep(
@@ -268,7 +272,12 @@ class Gateway:
 
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again and put it into effect; what changed. Raises Refused, having changed nothing."""
-        changed = await self._reloading.run()
+        try:
+            changed = await self._reloading.run()
+        except Refused:
+            self.tally.reloaded(False)
+            raise
+        self.tally.reloaded(True)
         self.settings = self._reloading.settings
         return changed
 
@@ -346,7 +355,8 @@ class Gateway:
 
     def _scrape(self) -> bytes:
         self.tally.metrics.opted_out_late = self.opt_outs.stopped_late
-        return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch)
+        self.tally.metrics.route_entries = self.routing.counts()
+        return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch, self.accounts.ids)
 
     async def _refresh(self) -> None:
         while True:

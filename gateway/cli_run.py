@@ -27,7 +27,7 @@ from gateway.settings import Settings
 from gateway.settings_file import load
 from gateway.store.engine import greatest_id, migrate, open_writing
 from gateway.store.errors import StoreError
-from gateway.telemetry import Metrics, configure_logging
+from gateway.telemetry import ForgivingStream, Metrics, configure_logging
 
 _log = structlog.get_logger(__name__)
 
@@ -48,12 +48,12 @@ def run(
     loaded = load(config, os.environ)
     settings = loaded.settings
     clock = RealWorld().clock
-    configure_logging(settings.log.level, settings.log.format, clock.now_us)
+    log = configure_logging(settings.log.level, settings.log.format, clock.now_us)
     for warning in loaded.warnings:
         _log.warning("configuration", note=warning)
     lock = _lock_of(settings, loaded.path)
     try:
-        _run_loop(_serve(settings, lambda: load(config, os.environ).settings))
+        _run_loop(_serve(settings, lambda: load(config, os.environ).settings, log))
     finally:
         lock.close()
 
@@ -63,11 +63,12 @@ def check_password(password_hash: str, password: str) -> bool:
     return is_password(password_hash, password)
 
 
-async def _serve(settings: Settings, reread: Callable[[], Settings]) -> None:
+async def _serve(settings: Settings, reread: Callable[[], Settings], log: ForgivingStream) -> None:
     world = RealWorld(settings.node.id)
     token = make_token(Path(settings.web.operator_token_file))
     _raise_file_limit(settings)
     gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics(), operator_token=token, reread=reread)
+    gateway.tally.lines_lost = lambda: log.lost
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -206,6 +206,10 @@ class Link(Section):
     parts_max: int = Field(
         255, ge=1, le=255, description="Longest message this carrier takes, in SMS parts; the service's limit holds beside it"
     )
+    query_after_s: SecondsOrOff = Field(
+        0.0,
+        description="How long a final receipt may take until the carrier is asked by query_sm, and asked again; 0 never asks",
+    )
     dialect: Name = Field("standard", description="How its receipts are written: a dialect that bellhop knows, or one of dialects")
     receipt_group: str = Field(
         "", max_length=32, description="Links with the same word here are one carrier: a receipt on one may mean a message of another"

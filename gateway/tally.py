@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,7 @@ from gateway.telemetry import Metrics, exposition, registry_of
 from gateway.world import Clock
 
 _log = structlog.get_logger(__name__)
+ACCEPTED = "accepted"
 _FRONTS = {int(front): front.name.lower() for front in Front}
 
 
@@ -26,6 +28,8 @@ class Tally:
         self.metrics = metrics
         self._clock = clock
         self._registry: CollectorRegistry | None = None
+        self.lines_lost: Callable[[], int] = int  # set by who configures the log
+        self._by_partner: defaultdict[tuple[int, str], int] = defaultdict(int)  # id, outcome
 
     def ended(self, notice: Notice) -> None:
         """A message came to its end."""
@@ -39,13 +43,17 @@ class Tally:
         elif flight.is_possible_duplicate:
             self.metrics.possible_duplicates += 1
 
-    def accepted(self, front: int, _segments: int) -> None:
+    def accepted(self, front: int, partner_id: int | None) -> None:
         """A message is on disk."""
         self.metrics.messages_accepted[_FRONTS[front]] += 1
+        if partner_id is not None:
+            self._by_partner[partner_id, ACCEPTED] += 1
 
-    def refused(self, front: int, reason: str) -> None:
+    def refused(self, front: int, reason: str, partner_id: int | None) -> None:
         """A submission was not taken."""
         self.metrics.messages_refused[_FRONTS[front], reason] += 1
+        if partner_id is not None:
+            self._by_partner[partner_id, reason] += 1
 
     def recalled(self, operation: str, outcome: str) -> None:
         """A sender took a message back, or changed it, or came too late."""
@@ -61,6 +69,18 @@ class Tally:
             self.metrics.messages_received[link] += 1
         else:
             self.metrics.receipts[effect] += 1
+
+    def replayed(self, outcome: str) -> None:
+        """A parked receipt was matched again, or dismissed."""
+        self.metrics.receipts_replayed[outcome] += 1
+
+    def reloaded(self, is_taken: bool) -> None:
+        """The configuration was read again."""
+        self.metrics.reloads["taken" if is_taken else "refused"] += 1
+
+    def asked(self, link: str, outcome: str) -> None:
+        """A carrier was asked about a message."""
+        self.metrics.queries[link, outcome] += 1
 
     def answered(self, link: str, command_status: int) -> None:
         """A submit_sm was answered."""
@@ -111,9 +131,15 @@ class Tally:
         self.metrics.http_requests[route, str(http_status)] += 1
         self.metrics.http_seconds.observe(seconds)
 
-    def scrape(self, is_healthy: bool, server: SmppServer, links: Iterable[SmppLink], dispatch: Dispatch) -> bytes:
-        """The exposition, with the gauges as they stand now."""
+    def scrape(
+        self, is_healthy: bool, server: SmppServer, links: Iterable[SmppLink], dispatch: Dispatch, partner_ids: Mapping[str, int]
+    ) -> bytes:
+        """The exposition, with the gauges as they stand now; partners that are gone are not shown."""
         metrics = self.metrics
+        names = {partner_id: name for name, partner_id in partner_ids.items()}
+        by_name = {(names[partner_id], outcome): count for (partner_id, outcome), count in self._by_partner.items() if partner_id in names}
+        metrics.partner_messages = by_name
+        metrics.log_lines_lost = self.lines_lost()
         metrics.writer_failed = int(not is_healthy)
         metrics.sessions = server.bound_counts()
         metrics.sessions_open = server.sessions

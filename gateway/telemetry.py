@@ -185,6 +185,9 @@ class Metrics:
         self.messages_recalled: defaultdict[tuple[str, str], int] = defaultdict(int)  # operation, outcome
         self.messages_routed: defaultdict[tuple[str, str], int] = defaultdict(int)  # rule, link
         self.opted_out_late = 0
+        self.partner_messages: dict[tuple[str, str], int] = {}  # partner, outcome
+        self.route_entries: dict[str, int] = {}  # kind
+        self.reloads: defaultdict[str, int] = defaultdict(int)  # outcome
         self.messages_final: defaultdict[str, int] = defaultdict(int)  # state
         self.messages_received: defaultdict[str, int] = defaultdict(int)  # link
         self.possible_duplicates = 0
@@ -192,6 +195,7 @@ class Metrics:
         self.receipt_latency = _latency()
         self.receipts: defaultdict[str, int] = defaultdict(int)  # effect
         self.receipts_parked = 0
+        self.receipts_replayed: defaultdict[str, int] = defaultdict(int)  # outcome
         self.receipts_unmatched = 0.0
         self.link_up: dict[str, int] = {}  # link
         self.binds_wanted: dict[str, int] = {}  # link
@@ -207,6 +211,7 @@ class Metrics:
         self.rerouted: dict[str, int] = {}  # link
         self.backoffs: dict[str, int] = {}  # link
         self.submit_responses: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, status
+        self.queries: defaultdict[tuple[str, str], int] = defaultdict(int)  # link, outcome
         self.sessions: dict[str, int] = {}  # partner
         self.binds_refused: defaultdict[str, int] = defaultdict(int)  # reason
         self.bind_lockouts = 0
@@ -239,8 +244,11 @@ class Series(NamedTuple):
 SERIES = (
     Series("messages_accepted", "counter", "Messages accepted and on disk, by front door", ("front",)),
     Series("messages_refused", "counter", "Messages refused at a front door", ("front", "reason")),
+    Series("partner_messages", "counter", "Messages of a partner, accepted or refused and why", ("partner", "outcome")),
     Series("messages_recalled", "counter", "Messages that their senders took back or changed, or tried to", ("operation", "outcome")),
     Series("messages_routed", "counter", "Messages that a routing rule gave a link", ("rule", "link")),
+    Series("route_entries", "gauge", "Routing rules in force, and entries of the files they ask", ("kind",)),
+    Series("reloads", "counter", "Times the configuration was read again while the gateway ran", ("outcome",)),
     Series("opted_out_late", "counter", "Segments kept from leaving by an opt-out that came while they waited"),
     Series("messages_final", "counter", "Messages that reached a final state", ("state",)),
     Series("messages_received", "counter", "Messages that came from handsets", ("link",)),
@@ -249,6 +257,7 @@ SERIES = (
     Series("receipt_latency", "histogram", "From accept to the receipt that ends the message", unit="seconds"),
     Series("receipts", "counter", "Delivery receipts taken, by what they did", ("effect",)),
     Series("receipts_parked", "gauge", "Receipts that wait for their message"),
+    Series("receipts_replayed", "counter", "Parked receipts that were matched again or dismissed, by what came of it", ("outcome",)),
     Series("receipts_unmatched", "gauge", "Share of the last minute's receipts that found no message, 0 to 1"),
     Series("link_up", "gauge", "Binds of a link that stand", ("link",)),
     Series("binds_wanted", "gauge", "Binds that a link should have; 0 while it is stopped", ("link",)),
@@ -264,6 +273,7 @@ SERIES = (
     Series("rerouted", "counter", "Segments taken from a link and given to another", ("link",)),
     Series("backoffs", "gauge", "Destinations whose queue at the carrier is full, and which wait", ("link",)),
     Series("submit_responses", "counter", "Answers of carriers to submit_sm", ("link", "status")),
+    Series("queries", "counter", "Questions to carriers (query_sm) about overdue receipts, by what came of them", ("link", "outcome")),
     Series("sessions", "gauge", "Sessions that partners have bound", ("partner",)),
     Series("sessions_open", "gauge", "Connections to the SMPP door, bound or not"),
     Series("binds_refused", "counter", "Binds of partners that were refused", ("reason",)),

@@ -144,6 +144,7 @@ def link_config(link: Link, dialects: tuple[ReceiptDialect, ...] = ()) -> LinkCo
         profile=text_profile(link),
         dialect=dialect_of(link, dialects),
         validity_period=link.validity_period,
+        query_after_s=link.query_after_s,
     )
 
 

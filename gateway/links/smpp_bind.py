@@ -14,6 +14,7 @@ import structlog
 from gateway.domain.message import Flight
 from gateway.domain.redial import Ended, Redial
 from gateway.links import tls
+from gateway.links.smpp_query import Question, told_by
 from gateway.links.smpp_transport import SmppTransport
 from gateway.smpp import events as e
 from gateway.smpp import pdu as p
@@ -198,11 +199,17 @@ class Bind:
                     smsc_id = response.message_id if isinstance(response, p.SubmitSmResp) else ""
                     carrier.responded(event.context, response.command_status, smsc_id)
                     is_opened = True
+                elif isinstance(event.context, Question):
+                    event.context.done(told_by(event.response))
+                    is_opened = True
             elif isinstance(event, e.RequestReceived):
                 self._take_request(wire, event.pdu)
             elif isinstance(event, e.RequestExpired):
                 if isinstance(event.context, Flight):
                     carrier.unanswered(event.context)
+                    is_opened = True
+                elif isinstance(event.context, Question):
+                    event.context.done(None)
                     is_opened = True
             elif isinstance(event, e.LateResponse):
                 if isinstance(event.context, Flight):
@@ -279,6 +286,8 @@ class Bind:
         for context, _ in event.unanswered:
             if isinstance(context, Flight):
                 self.link.carrier.unanswered(context)
+            elif isinstance(context, Question):
+                context.done(None)
         self.link.parted_from(self)
         self._closed.set()
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import structlog
 
 from gateway.domain.address import TON_INTERNATIONAL
-from gateway.domain.message import Flight
+from gateway.domain.message import Flight, Message
 from gateway.domain.number_format import NumberRules, destination_formatter, number_reader, source_formatter
 from gateway.domain.redial import Ended, Times
 from gateway.domain.verdict import ErrorTable
 from gateway.links import wire_form
 from gateway.links.outbind import OutbindDoor
 from gateway.links.smpp_bind import Bind, Carrier
+from gateway.links.smpp_query import Question
 from gateway.links.smpp_receipts import PASSED_ON, RECEIPT_REQUESTED
+from gateway.services.asking import Told
 from gateway.smpp import pdu as p
 from gateway.smpp import validity
 from gateway.smpp.consts import VERSION_3_4, Status
@@ -78,6 +80,7 @@ class LinkConfig(NamedTuple):
     reroute_after_s: float = 0.0
     profile: TextProfile = PLAIN
     dialect: Dialect | None = None  # None: receipts as appendix B has them
+    query_after_s: float = 0.0
     validity_period: str = "none"  # how what is left of a message's validity is told: relative, absolute, none
 
     def times(self) -> Times:
@@ -277,12 +280,7 @@ class SmppLink:
 
     def _submit_sm(self, flight: Flight) -> p.SubmitSm:
         message, config = flight.message, self.config
-        source, source_ton, source_npi = message.source, message.source_ton, message.source_npi
-        if self._format_source is not None:
-            source, source_ton, source_npi = self._format_source(source, source_ton, source_npi)
-        elif not source_ton:
-            # A sender of unknown type is one of our short codes: it goes as the carrier wants them.
-            source_ton, source_npi = config.source_ton, config.source_npi
+        source, source_ton, source_npi = self._source_of(message)
         destination, destination_ton, destination_npi = message.destination, message.destination_ton, message.destination_npi
         if self._format_destination is not None:
             destination, destination_ton, destination_npi = self._format_destination(destination, destination_ton, destination_npi)
@@ -312,6 +310,34 @@ class SmppLink:
             flight.body,
             _joined(config.tlvs, flight.tlvs) if flight.tlvs else config.tlvs,
         )
+
+    def _source_of(self, message: Message) -> tuple[str, int, int]:
+        source, ton, npi = message.source, message.source_ton, message.source_npi
+        if self._format_source is not None:
+            return self._format_source(source, ton, npi)
+        # A sender of unknown type is one of our short codes: it goes as the carrier wants them.
+        return (source, ton, npi) if ton else (source, self.config.source_ton, self.config.source_npi)
+
+    # -- asking -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def query_after_s(self) -> float:
+        """How long a receipt may take before the carrier is asked; 0: it is not asked."""
+        return self.config.query_after_s
+
+    def ask(self, flight: Flight, smsc_id: str, done: Callable[[Told | None], None]) -> bool:
+        """Send query_sm for a segment that the carrier named so; False when there is no room for it."""
+        bind = max(self.senders, key=_window_free, default=None)
+        if bind is None or bind.wire is None or bind.window_free <= 0:
+            return False
+        source, ton, npi = self._source_of(flight.message)
+        try:
+            bind.wire.send(p.QuerySm(message_id=smsc_id, source_addr_ton=ton, source_addr_npi=npi, source_addr=source), Question(done))
+        except (NotBound, WindowFull):
+            return False
+        except LocalProtocolError:
+            done(None)  # no query_sm can carry such an id
+        return True
 
     def canonical(self, addr: str, ton: int, npi: int) -> str:
         """A handset's number as this carrier writes it, in our form."""

@@ -37,6 +37,7 @@ _IN_PLACE = (
     "reroute_after_s",
     "dialect",
     "validity_period",
+    "query_after_s",
 )
 
 # What is for operators alone: it names the carrier's machines, or counts what is not a figure of how the link stands now.

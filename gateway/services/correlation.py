@@ -43,6 +43,7 @@ class Report(NamedTuple):
     excerpt: str = ""  # the beginning of the message's text, where the receipt quotes it
     text_id: str = ""  # the id in the text, where receipted_message_id says another one
     ended_segment: int = 0  # the segment that an earlier receipt of this id ended
+    is_asked: bool = False  # it is the answer to our question about `flight`, whose id is the response's
 
 
 class Learnt:
@@ -78,7 +79,7 @@ class Correlation:
         self._groups = dict(groups or {})
         self._learnt: dict[str, Learnt] = {}
         self._is_loaded = False
-        self._given: dict[tuple[str, str], str] = {}  # (link, receipt's id): the response's, of matches that taught no form
+        self._given: dict[tuple[str, str], str] = {}  # (link, receipt's id): the response's, where it was not found by the learnt form
         self.changes = 0  # of what was learnt: receipts parked before one may mean something after it
 
     def links_of(self, link: str) -> Sequence[str]:
@@ -113,7 +114,9 @@ class Correlation:
         unread: set[int] = set()
         for place, report in enumerate(reports):
             learnt = self._learnt.get(report.link)
-            if learnt is None:
+            if report.is_asked:
+                flights[place] = report.flight
+            elif learnt is None:
                 unread.add(place)
             elif report.ended_segment:
                 continue
@@ -139,9 +142,10 @@ class Correlation:
 
     def id_of(self, report: Report) -> str:
         """The id as the response gave it, as far as its form is known."""
+        given = report.smsc_id if report.is_asked else self._given.get((report.link, report.smsc_id))
         learnt = self._learnt.get(report.link)
-        if learnt is None:
-            return self._given.get((report.link, report.smsc_id), report.smsc_id)
+        if given is not None or learnt is None:
+            return given or report.smsc_id
         return report.smsc_id if learnt.form is None else learnt.read(report) or report.smsc_id
 
     def meanings(self, report: Report) -> list[str]:

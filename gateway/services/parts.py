@@ -43,12 +43,17 @@ class Parts(NamedTuple):
 
 
 class Parting:
-    """Cuts submissions; keeps the last concatenation reference of recent destinations, so that parts of two messages never mix."""
+    """Cuts submissions; keeps the next concatenation reference of recent destinations, so that parts of two messages never mix.
+
+    Where a destination is not remembered, its references begin where the last such one's did and one on: a campaign over more phones
+    than are kept does not give every phone the same reference again and again.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._profiles = catalogue.profiles
         self._alphabet = catalogue.alphabet
         self._references: dict[str, int] = {}
+        self._first = 0
 
     def parts(self, submission: Submission, service: Service, link: str, *, is_kept: bool = True) -> Parts:
         """The parts of a submission for a link; raises Refused (`too_long`, `bad_text`).
@@ -98,7 +103,7 @@ class Parting:
     def _cut(self, submission: Submission, is_kept: bool, split: Callable[[int], Segmented]) -> Segmented:
         destination = submission.destination.digits_or_name
         try:
-            found = split(self._references.get(destination, 0))
+            found = split(self._references.get(destination, self._first))
         except TooManyParts as error:
             raise Refused("too_long", f"{error}; nothing was cut or sent", field="text") from None
         except TextError as error:
@@ -108,8 +113,10 @@ class Parting:
         return found
 
     def _turn_reference(self, destination: str) -> None:
-        turned = self._references.pop(destination, 0) + 1
-        self._references[destination] = turned & _REFERENCE_MASK
+        known = self._references.pop(destination, None)
+        if known is None:
+            known, self._first = self._first, (self._first + 1) & _REFERENCE_MASK
+        self._references[destination] = (known + 1) & _REFERENCE_MASK
         if len(self._references) > _REFERENCES_MAX:
             del self._references[next(iter(self._references))]
 

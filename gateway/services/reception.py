@@ -49,7 +49,7 @@ def _no_room(_link: str, _segments: int, _policy: UnknownOutcome) -> bool:
 NO_ADMISSIONS: Mapping[int | None, Admission] = {}
 
 
-def _uncounted(_front: int, _reason: str) -> None:
+def _uncounted(_front: int, _reason: str, _partner_id: int | None) -> None:
     """For those who count no refusals."""
 
 
@@ -64,8 +64,8 @@ class Reception:
         catalogue: Catalogue,
         *,
         backlog_max: int,
-        accepted: Callable[[int, int], None],
-        refused: Callable[[int, str], None] = _uncounted,
+        accepted: Callable[[int, int | None], None],
+        refused: Callable[[int, str, int | None], None] = _uncounted,
         ahead_us_max: int = AHEAD_US_MAX,
         admissions: Mapping[int | None, Admission] = NO_ADMISSIONS,
         metered: Collection[int] = (),
@@ -104,7 +104,7 @@ class Reception:
         try:
             draft = self._draft(submission)
         except Refused as refused:
-            self._refused(submission.sender.front, refused.reason)
+            self._refused(submission.sender.front, refused.reason, submission.sender.partner_id)
             done(refused)
             return
 
@@ -322,11 +322,11 @@ class Reception:
         if error is not None or refused is not None:
             self.abandoned(draft)
             if refused is not None:
-                self._refused(draft.message.front, refused.reason)
+                self._refused(draft.message.front, refused.reason, draft.message.partner_id)
                 return refused
             return error if isinstance(error, Refused) else StoreUnavailable("the message could not be stored; the outcome is unknown")
         self._dispatch.committed(draft)
-        self._accepted(draft.message.front, len(draft.bodies))
+        self._accepted(draft.message.front, draft.message.partner_id)
         return _accepted_of(draft)
 
 

@@ -25,6 +25,10 @@ _log = structlog.get_logger(__name__)
 WAITS = "waits"
 
 
+def _uncounted(_outcome: str) -> None:
+    """For those who do not count."""
+
+
 class Limits(NamedTuple):
     """How often, how much at a time, and how long receipts are kept."""
 
@@ -51,6 +55,7 @@ class Replay:
         *,
         effects: Mapping[str, int],
         noticed: Callable[[Notice], None],
+        counted: Callable[[str], None] = _uncounted,
         limits: Limits | None = None,
     ) -> None:
         self._world = world
@@ -59,6 +64,7 @@ class Replay:
         self._rows = rows
         self._effects = effects
         self._noticed = noticed
+        self._counted = counted
         self._limits = limits or Limits()
         self._cleaned_s = -self._limits.cleaning_s
         self._watched_s = 0.0
@@ -110,6 +116,7 @@ class Replay:
         """Close a receipt that will never find its message. Raises Refused when it does not wait."""
         if not await self._writer.run(receipts.close, id_, receipts.DISMISSED, self._world.clock.now_us()):
             raise Refused("not_found", f"no receipt {id_} waits", field="id")
+        self._counted(receipts.DISMISSED)
 
     async def _replay(self, ids: list[int]) -> list[str]:
         seqs = [self._world.next_id() for _ in ids]
@@ -117,6 +124,8 @@ class Replay:
         for each in replayed:
             if each.notice is not None:
                 self._noticed(each.notice)
+            if each.outcome is not None:
+                self._counted(each.outcome)
         return [each.outcome or WAITS for each in replayed]
 
     async def _clean(self) -> None:

@@ -133,6 +133,10 @@ class Routing:
         """What would become of a message and why, rule by rule."""
         return explained(self._routes, facts, self.fault_of, self._first_link)
 
+    def counts(self) -> dict[str, int]:
+        """How much there is of what it asks."""
+        return self._routes.counts()
+
     def rules(self) -> list[dict[str, Any]]:
         """The rules in force, with the state of their links."""
         return [

@@ -200,6 +200,19 @@ def find_unanswered(conn: Connection, link: str, source: str, destination: str) 
     return [(flight_of(row), State(row[-1])) for row in conn.execute(query.limit(_CANDIDATES_MAX))]
 
 
+def awaited(conn: Connection, link: str, submitted_before: int, after: int, limit: int) -> list[tuple[Flight, str]]:
+    """For reading: segments, in order of their ids, that a link's carrier took before a time and has not ended, with the carrier's ids."""
+    query = FLIGHTS.where(
+        _IS_IN_FLIGHT,
+        segment.c.state == int(State.SUBMITTED),
+        segment.c.smsc_id > "",
+        segment.c.link == link,
+        segment.c.submitted_at <= submitted_before,
+        segment.c.id > after,
+    )
+    return [(flight_of(row), row[7]) for row in conn.execute(query.order_by(segment.c.id).limit(limit))]
+
+
 def in_state(conn: Connection, state: State, limit: int) -> list[Flight]:
     """For reading: sent segments in one of the live states, oldest first."""
     return [flight_of(row) for row in conn.execute(_BY_STATE, {"state": int(state), "limit": limit})]

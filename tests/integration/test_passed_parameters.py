@@ -128,12 +128,13 @@ async def test_trace_tells_them_by_name(opened, tmp_path, capsys, monkeypatch):
 async def test_over_http_they_are_given_by_name(opened):
     await opened.house.gateway.writer.run(partner_changes.set_api_key_hash, PARTNER, hash_of_api_key(KEY))
     url = f"http://{HOST}:{opened.house.gateway.web_port}/v1/messages"
-    body = {"to": f"+{PHONE}", "text": "hello", "tlvs": {"dlt_entity_id": "1201", "campaign": 7}}
+    body = {"to": f"+{PHONE}", "text": "hello", "protocol_id": 65, "tlvs": {"dlt_entity_id": "1201", "campaign": 7}}
 
     async with aiohttp.ClientSession() as http, http.post(url, json=body, headers={"Authorization": f"Bearer {KEY}"}) as response:
         assert response.status == 202
 
-    assert (await opened.sent()).tlvs == {ENTITY: b"1201\0", CAMPAIGN: b"\0\0\0\7"}
+    got = await opened.sent()
+    assert (got.tlvs, got.protocol_id) == ({ENTITY: b"1201\0", CAMPAIGN: b"\0\0\0\7"}, 65)
 
 
 async def test_a_phones_message_brings_them_to_its_partner(opened):

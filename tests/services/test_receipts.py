@@ -47,6 +47,16 @@ def test_the_id_of_the_response_stays_on_the_segment(desk):
     assert desk.row(flight).smsc_id == "3F2"
 
 
+def test_the_id_of_the_response_stays_also_where_another_form_was_learnt(desk):
+    desk.sent("1000000000")
+    desk.report("1000000000")
+    flight = desk.sent("0000000000", handset=OTHER)
+
+    desk.report("0", handset=OTHER)
+
+    assert (desk.row(flight).smsc_id, desk.state(flight)) == ("0000000000", State.DELIVERED)
+
+
 def test_what_may_mean_two_messages_of_one_handset_is_parked(desk):
     flights = [desk.sent("16"), desk.sent("10")]  # decimal 16, or hexadecimal 10
 
@@ -308,3 +318,25 @@ def test_early_receipts_that_contradict_each_other_are_all_kept_and_the_first_fi
     assert desk.state(flight) is State.DELIVERED
     assert desk.outcomes() == ["adopted", CONTRADICTS, CONTRADICTS, CONTRADICTS]
     assert desk.waiting() == []
+
+
+# Asked for
+
+
+def test_an_answer_to_our_question_names_its_segment_whatever_form_receipts_have(desk):
+    first = desk.sent("3F2")
+    desk.report("1010")  # that is 3F2 in decimal
+    second = desk.sent("1010")
+
+    noted = desk.report("1010", flight=second, is_asked=True)
+
+    assert (noted.effect, desk.form()) == ("ended", "decimal of HEX")
+    assert [desk.state(first), desk.state(second)] == [State.DELIVERED] * 2
+
+
+def test_an_answer_that_comes_after_the_receipt_changes_nothing(desk):
+    flight = desk.sent("A1")
+    desk.report("A1")
+
+    assert desk.report("A1", UNDELIVERABLE, flight=flight, is_asked=True).effect == "contradicts"
+    assert desk.state(flight) == State.DELIVERED

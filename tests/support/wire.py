@@ -153,6 +153,7 @@ class Delivered(NamedTuple):
     text: bytes
     tlvs: dict[int, bytes]
     validity: str = ""
+    protocol_id: int = 0
 
 
 def read_message(body: bytes) -> Delivered:
@@ -162,7 +163,7 @@ def read_message(body: bytes) -> Delivered:
     source, at = body[at:end].decode("latin-1"), end + 3
     end = body.index(b"\0", at)
     destination, at = body[at:end].decode("latin-1"), end + 1
-    esm_class, at = body[at], at + 3
+    esm_class, protocol_id, at = body[at], body[at + 1], at + 3
     at = body.index(b"\0", at) + 1
     end = body.index(b"\0", at)
     validity, at = body[at:end].decode("latin-1"), end + 1
@@ -174,7 +175,7 @@ def read_message(body: bytes) -> Delivered:
         tag, length = struct.unpack_from(">HH", body, at)
         tlvs[tag] = body[at + 4 : at + 4 + length]
         at += 4 + length
-    return Delivered(source, destination, esm_class, registered, coding, text, tlvs, validity)
+    return Delivered(source, destination, esm_class, registered, coding, text, tlvs, validity, protocol_id)
 
 
 class Wire:

@@ -121,3 +121,17 @@ def test_a_segment_made_for_another_link_leaves_in_this_ones_form_or_says_that_i
     with pytest.raises(TextError):
         to_latin1(long_greek)
     assert as_stored(payload).tlvs == {Tag.MESSAGE_PAYLOAD: b"a" * 200}
+
+
+def test_a_phone_gets_no_reference_twice_running_though_many_others_had_messages_between():
+    cutting, text = parting(), "a" * 200
+    phones = [Address(f"86139{number:08d}", 1, 1) for number in range(10_001)]
+
+    def reference_for(phone: Address) -> int:
+        asked = submission(text)._replace(destination=phone)
+        return cutting.parts(asked, SERVICE, "plain").bodies[0][3]
+
+    first = [reference_for(phone) for phone in phones]
+    second = [reference_for(phone) for phone in phones]
+
+    assert [phone for phone, one, other in zip(phones, first, second, strict=True) if one == other] == []

@@ -1,0 +1,75 @@
+"""What /metrics tells of what partners, routes, receipts and operators do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.domain.failure import Refused
+from gateway.errors import ConfigError
+from gateway.settings import Settings
+from tests.support.carrier import bound_carrier
+from tests.support.gateway import House, opened_gateway
+from tests.support.partners import set_policy
+from tests.support.wire import HOST
+
+
+async def scraped(house: House) -> set[str]:
+    url = f"http://{HOST}:{house.gateway.web_port}/metrics"
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        return set((await response.text()).splitlines())
+
+
+async def test_a_partners_messages_are_told_by_name_with_why_some_were_refused(tmp_path: Path):
+    async with opened_gateway(tmp_path) as house:
+        await set_policy(house, senders=["1066*"])
+        wire, poor = await house.bound(), await house.bound(system_id="poor")
+
+        await wire.submit()
+        await wire.submit(source=(5, 0, "Bank"))
+        await poor.submit()
+
+        told = await scraped(house)
+        assert {line for line in told if line.startswith("bellhop_partner_messages_total")} == {
+            'bellhop_partner_messages_total{outcome="accepted",partner="acme"} 1.0',
+            'bellhop_partner_messages_total{outcome="sender_not_allowed",partner="acme"} 1.0',
+            'bellhop_partner_messages_total{outcome="no_credit",partner="poor"} 1.0',
+        }
+
+
+async def test_what_became_of_parked_receipts_is_counted(tmp_path: Path):
+    async with bound_carrier(tmp_path) as carrier:
+        await carrier.report("id:A1 stat:DELIVRD err:000 text:")
+        await carrier.report("id:B2 stat:DELIVRD err:000 text:")
+        (row, _) = await carrier.house.parked()
+
+        await carrier.house.gateway.replay.dismiss(row.id)
+
+        told = await scraped(carrier.house)
+        assert 'bellhop_receipts_replayed_total{outcome="dismissed"} 1.0' in told
+        assert 'bellhop_receipts_total{effect="parked"} 2.0' in told
+
+
+async def test_rules_in_force_and_reloads_are_told(tmp_path: Path):
+    answers: list[Settings | ConfigError] = []
+
+    def reread() -> Settings:
+        answer = answers.pop()
+        if isinstance(answer, ConfigError):
+            raise answer
+        return answer
+
+    async with opened_gateway(tmp_path, reread=reread) as house:
+        house.gateway.tally.lines_lost = lambda: 3
+        answers += [ConfigError(["bellhop.toml:1: no"]), house.gateway.settings]
+
+        await house.gateway.reload()
+        with pytest.raises(Refused):
+            await house.gateway.reload()
+
+        told = await scraped(house)
+        assert {'bellhop_reloads_total{outcome="taken"} 1.0', 'bellhop_reloads_total{outcome="refused"} 1.0'} <= told
+        assert 'bellhop_route_entries{kind="rules"} 0.0' in told
+        assert "bellhop_log_lines_lost_total 3.0" in told
