@@ -216,13 +216,14 @@ class FaultPlan:
 
 def _draw_network(numbers: Stream, intensity: float, duration_s: float) -> NetworkFaults:
     latency_s_min = between(numbers, 0.0001, 0.02)
+    stalls = tuple(Stall(at_s, between(numbers, 0.1, 40.0)) for at_s in _times(numbers, _count(numbers, 5, intensity), duration_s))
+    # Half of all runs are free of stalls: only where answers come at once is order looked at.
+    has_stalls = numbers.random() < 0.5
     return NetworkFaults(
         latency_s_min=latency_s_min,
         latency_s_max=latency_s_min + between(numbers, 0.0002, 0.2),
         fragment_probability=numbers.random() * intensity,
-        stalls=tuple(
-            Stall(at_s, between(numbers, 0.1, 40.0)) for at_s in _times(numbers, int(numbers.random() * 5 * intensity + 0.5), duration_s)
-        ),
+        stalls=stalls if has_stalls else (),
         resets_at_s=_times(numbers, int(numbers.random() * 6 * intensity + 0.5), duration_s),
     )
 

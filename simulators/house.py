@@ -50,7 +50,7 @@ SERVICES = (
 )
 PARTNERS = {"acme": 100_000, "poor": 45, "quick": 100_000}
 # One partner may send only so much.
-QUICK_PER_S, QUICK_PER_DAY = 4, 30
+QUICK_PER_S, QUICK_PER_DAY = 4, 9
 _POLICIES = {"quick": f'{{"rate_per_s":{QUICK_PER_S},"messages_per_day":{QUICK_PER_DAY}}}'}
 ACCOUNTS = ("10001", "10002", "10003")
 ACCOUNT_CREDIT = 2_000

@@ -23,6 +23,7 @@ class Timeline:
         self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._is_working = False
 
     def __len__(self) -> int:
         return len(self._deeds)
@@ -33,6 +34,8 @@ class Timeline:
             return
         due = self._clock.monotonic() + delay_s
         heapq.heappush(self._deeds, (due, next(self._numbers), deed, args))
+        if self._is_working:
+            return  # armed when the work is done, for whatever is first then
         if self._timer is None:
             self._arm(delay_s)
         elif self._deeds[0][0] == due and delay_s < _TICK_S + self._timer.when() - asyncio.get_running_loop().time():
@@ -53,10 +56,14 @@ class Timeline:
     def _work(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
-        done = 0
-        while self._deeds and self._deeds[0][0] <= now and done < DEEDS_PER_TURN_MAX:
-            _, _, deed, args = heapq.heappop(self._deeds)
-            deed(*args)
-            done += 1
-        if self._deeds and self._timer is None:
-            self._arm(self._deeds[0][0] - now)
+        self._is_working = True
+        try:
+            for _ in range(DEEDS_PER_TURN_MAX):
+                if not self._deeds or self._deeds[0][0] > now:
+                    break
+                _, _, deed, args = heapq.heappop(self._deeds)
+                deed(*args)
+        finally:
+            self._is_working = False
+            if self._deeds:
+                self._arm(self._deeds[0][0] - now)
