@@ -56,8 +56,8 @@ class SessionCore:
     __slots__ = (
         "_active_at", "_bind_pending", "_close_reason", "_control", "_enquired_at", "_framer", "_heard_at", "_is_bound", "_is_told",
         "_late", "_limits", "_may_receive", "_may_send", "_now", "_opened_at", "_out", "_owed", "_owed_count", "_partial_since",
-        "_peer_unbind", "_peer_version", "_sequence", "_sm_length_max", "_state", "_unbind_deadline", "_window", "_window_max", "close_expected",
-        "role",
+        "_peer_unbind", "_peer_version", "_sequence", "_sm_length_max", "_state", "_unbind_deadline", "_window", "_window_max",
+        "close_expected", "role",
     )  # fmt: skip
 
     def __init__(self, role: Role, limits: Limits, *, now: float, first_sequence: int = 1) -> None:
