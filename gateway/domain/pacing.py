@@ -13,6 +13,8 @@ from math import log
 
 UNLIMITED = 1 << 30
 RATE_MIN = 1.0
+# What a quiet link is cut from: one refusal among few messages says little of what the carrier takes.
+CUT_FROM_MIN = 10.0
 CUT = 0.7
 # A ceiling would rise from nothing to where it was cut in so long without a refusal, and beyond by so much a second. It is lifted when it
 # held at the configured rate or, where there is none, at so many times what it was cut from.
@@ -145,7 +147,7 @@ class Pace:
 
     def _cut(self, factor: float, now_s: float, measured_per_s: float, reason: Reason) -> None:
         self.available(now_s)
-        before = self._limit or max(measured_per_s, RATE_MIN)
+        before = self._limit or max(measured_per_s, CUT_FROM_MIN)
         self._base = before
         self._rose_s = self._stepped_s = now_s
         self.reason = reason
