@@ -149,7 +149,8 @@ class SmppLink:
 
     @property
     def is_up(self) -> bool:
-        return any(bind.is_bound for bind in self.senders or self.binds)
+        senders = self.senders
+        return senders[0].is_bound if len(senders) == 1 else any(bind.is_bound for bind in senders or self.binds)
 
     @property
     def retry_in_s(self) -> float:
@@ -314,7 +315,7 @@ class SmppLink:
     def _choose(self, flight: Flight) -> Bind | None:
         senders = self.senders
         if len(senders) == 1:
-            return senders[0] if senders[0].window_free > 0 else None
+            return senders[0]  # whether it has room is seen when it is sent
         if not senders:
             return None
         if flight.message.segments > 1:

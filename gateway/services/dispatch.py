@@ -156,7 +156,7 @@ class Dispatch:
     def choose_link(self) -> str:
         """The link for a new message: the first that has a bind up, else the first, whose queue it joins."""
         for lane in self.lanes.values():
-            if (lane.link.window_free > 0 or lane.reserved > 0) and not lane.is_closed:
+            if (lane.reserved > 0 or lane.link.window_free > 0) and not lane.is_closed:
                 return lane.link.name
         return next(iter(self.lanes), "")
 

@@ -54,10 +54,10 @@ class SessionCore:
     """One connection's life, from OPEN to CLOSED, without what is received."""
 
     __slots__ = (
-        "_active_at", "_bind_pending", "_close_reason", "_control", "_enquired_at", "_framer", "_heard_at", "_is_told", "_late", "_limits",
-        "_may_receive", "_may_send", "_now", "_opened_at", "_out", "_owed", "_owed_count", "_partial_since", "_peer_unbind",
-        "_peer_version", "_sequence", "_sm_length_max", "_state", "_unbind_deadline", "_window", "_window_max", "close_expected",
-        "role",
+        "_active_at", "_bind_pending", "_close_reason", "_control", "_enquired_at", "_framer", "_heard_at", "_is_bound", "_is_told",
+        "_late", "_limits", "_may_receive", "_may_send", "_now", "_opened_at", "_out", "_owed", "_owed_count", "_partial_since",
+        "_peer_unbind", "_peer_version", "_sequence", "_sm_length_max", "_state", "_unbind_deadline", "_window", "_window_max",
+        "close_expected", "role",
     )  # fmt: skip
 
     def __init__(self, role: Role, limits: Limits, *, now: float, first_sequence: int = 1) -> None:
@@ -98,7 +98,8 @@ class SessionCore:
     @property
     def window_free(self) -> int:
         """How many requests may be sent now; 0 when not bound."""
-        return max(0, self._window_max - len(self._window)) if self._state in BOUND else 0
+        free = self._window_max - len(self._window)
+        return free if free > 0 and self._is_bound else 0
 
     @property
     def in_flight(self) -> int:
@@ -288,6 +289,7 @@ class SessionCore:
 
     def _enter(self, state: State) -> None:
         self._state = state
+        self._is_bound = state in BOUND
         self._may_send = MAY_SEND[self.role, state]
         self._may_receive = MAY_RECEIVE[self.role, state]
 
