@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from gateway.domain.message import MODE_MASK, SENT_ONCE, Flight, State, UnknownOutcome
@@ -319,7 +320,9 @@ class Returns:
 def _remember(kept: dict[Any, Any], key: Any, value: Any, limit: int) -> None:
     kept[key] = value
     if len(kept) > limit:
-        del kept[next(iter(kept))]
+        # Many at once: to find its first key a dict walks past all that were taken out before it.
+        for old in list(islice(kept, limit // 16 + 1)):
+            del kept[old]
 
 
 def _ignore(_result: object, _error: BaseException | None) -> None:
