@@ -129,6 +129,8 @@ def _check_destination(request: p.SubmitSm) -> None:
 
 
 def _check_body(request: p.SubmitSm) -> None:
+    if not request.tlvs and not request.esm_class & UDHI:
+        return  # as nearly every one is: what follows is about parameters and headers
     has_payload = bool(request.tlvs) and Tag.MESSAGE_PAYLOAD in request.tlvs
     if has_payload and request.short_message:
         raise StatusRefused(Status.ESME_ROPTPARNOTALLWD, "short_message and message_payload exclude each other")
@@ -199,7 +201,7 @@ def body_of(request: p.SubmitSm) -> bytes:
 
 def content_of(request: p.SubmitSm) -> tuple[int, bytes]:
     """esm_class and the octets. SAR becomes a header, which every carrier understands: six octets, for which its parts leave room."""
-    sar = _sar(request)
+    sar = _sar(request) if request.tlvs else None
     if sar is None:
         return request.esm_class, body_of(request)
     reference, total, number = sar

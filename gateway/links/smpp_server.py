@@ -312,8 +312,11 @@ class SmppServer:
 
     def _read(self, wire: SmppTransport, partner: Partner, request: p.SubmitSm) -> Submission:
         answers.check(request, wire.session.peer_interface_version)
-        now_us = self._world.clock.now_us()
-        schedule_at = answers.schedule_at(request.schedule_delivery_time, now_us)
+        schedule_at = validity_us = None
+        if request.schedule_delivery_time or request.validity_period:
+            now_us = self._world.clock.now_us()
+            schedule_at = answers.schedule_at(request.schedule_delivery_time, now_us)
+            validity_us = answers.validity_us(request.validity_period, now_us, schedule_at)
         try:
             source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr)
         except AddressError as error:
@@ -335,7 +338,7 @@ class SmppServer:
             request.protocol_id,
             request.priority_flag,
             request.registered_delivery,
-            answers.validity_us(request.validity_period, now_us, schedule_at),
+            validity_us,
             schedule_at=schedule_at,
             user_reference=answers.user_reference(request),
             tlvs=self._vendor_tlvs.taken(request.tlvs) if request.tlvs else b"",

@@ -123,8 +123,10 @@ class StoreWriter:
     # -- on the loop ------------------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
+        if self._is_scheduled or self._is_busy:
+            return
         self._idle.clear()
-        if not self._is_scheduled and not self._is_busy and self._healthy:
+        if self._healthy:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._launch)
 
