@@ -62,14 +62,14 @@ def receipt_pdu(handover: Handover, peer_version: int, form: ReceiptForm = "deli
     """A receipt in the form its partner wants; a peer below 3.4 knows neither data_sm nor optional parameters."""
     message = handover.message
     assert message is not None, "a receipt is of a message"
-    state = _state_of(handover, peer_version)
+    state, stat = _state_of(handover.message_state, handover.entry.state, peer_version)
     message_id = written_id(answered_id(message), peer_version)
     network, error = _error_of(handover.error)
     delivered = handover.delivered if handover.entry.kind != KIND_INTERMEDIATE else 0
     # Appendix B, with fixed words only: no text of the message goes back, and nothing that could fail to encode.
     text = (
         f"id:{message_id} sub:{min(message.segments, 999):03d} dlvrd:{min(delivered, 999):03d} submit date:{_date(message.accepted_at)} "
-        f"done date:{_date(handover.done_at)} stat:{receipt.stat_of(state)} err:{error} text:"
+        f"done date:{_date(handover.done_at)} stat:{stat} err:{error} text:"
     ).encode()
     esm_class = INTERMEDIATE_ESM_CLASS if handover.entry.kind == KIND_INTERMEDIATE else RECEIPT_ESM_CLASS
     if peer_version < VERSION_3_4 or form == "plain":
@@ -84,14 +84,18 @@ def receipt_pdu(handover: Handover, peer_version: int, form: ReceiptForm = "deli
     return _deliver_sm(message, esm_class, text, tlvs)
 
 
-def _state_of(handover: Handover, peer_version: int) -> MessageState:
-    """The carrier's word, else that of our own state."""
-    if handover.message_state is None:
-        return _BY_STATE[State(handover.entry.state)]
-    said = MessageState(handover.message_state)
-    return said if peer_version >= VERSION_5_0 else _IN_3_4.get(said, said)
+@lru_cache(maxsize=256)
+def _state_of(said: int | None, state: int, peer_version: int) -> tuple[MessageState, str]:
+    """message_state and `stat`: the carrier's word, else that of our own state."""
+    if said is None:
+        told = _BY_STATE[State(state)]
+    else:
+        told = MessageState(said)
+        told = told if peer_version >= VERSION_5_0 else _IN_3_4.get(told, told)
+    return told, receipt.stat_of(told)
 
 
+@lru_cache(maxsize=1024)
 def _error_of(error: str | None) -> tuple[bytes | None, str]:
     """(network_error_code, err): none and 000 where the carrier gave no error that SMPP can carry."""
     number = _NETWORK_ERROR.fullmatch(error) if error else None
@@ -104,16 +108,28 @@ def _error_of(error: str | None) -> tuple[bytes | None, str]:
 
 
 def _deliver_sm(message: Message, esm_class: int, text: bytes, tlvs: dict[int, bytes]) -> p.DeliverSm:
+    # Positional and in the order of the fields, as in SmppLink: one for every message.
     return p.DeliverSm(
-        source_addr_ton=message.destination_ton,
-        source_addr_npi=message.destination_npi,
-        source_addr=message.destination,
-        dest_addr_ton=message.source_ton,
-        dest_addr_npi=message.source_npi,
-        destination_addr=message.source,
-        esm_class=esm_class,
-        short_message=text,
-        tlvs=tlvs,
+        0,
+        0,
+        "",
+        message.destination_ton,
+        message.destination_npi,
+        message.destination,
+        message.source_ton,
+        message.source_npi,
+        message.source,
+        esm_class,
+        0,
+        0,
+        "",
+        "",
+        0,
+        0,
+        0,
+        0,
+        text,
+        tlvs,
     )
 
 
