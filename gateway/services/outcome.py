@@ -105,7 +105,7 @@ class Outcome:
         messages.set_submitted(conn, [(item.flight.segment_id, item.smsc_id, item.at) for item in items])
         self.parking.load(conn)
         # By place: a segment that was sent again may be here twice, answered late and answered.
-        early = self.parking.waits_for([(item.flight.link, item.smsc_id) for item in items])
+        early = self.parking.waits_for([(item.flight.link, item.smsc_id) for item in items]) if self.parking.is_waiting else ()
         notices: list[Notice | None] = [None] * len(items)
         for place in early:
             notices[place] = self._adopt(conn, items[place])
@@ -129,17 +129,20 @@ class Outcome:
         flights = self._correlation.segments_of(conn, reports)
         noted: list[Noted | None] = [None] * len(reports)
         endings: list[tuple[int, Ended]] = []
+        over: set[int] = set()  # segments that end here
+        id_of = self._correlation.id_of
         for place, (report, flight) in enumerate(zip(reports, flights, strict=True)):
             state = of_message_state(report.message_state)
             if state is None:
-                is_over = flight is None or any(each.ending.flight.segment_id == flight.segment_id for _, each in endings)
+                is_over = flight is None or flight.segment_id in over
                 noted[place] = Noted("intermediate", None if flight is None or is_over else self._tell(conn, report, flight))
             elif report.ended_segment:
                 noted[place] = self._after_the_end(conn, report, report.ended_segment)
             elif flight is None:
                 noted[place] = self._unmatched(conn, report)
             else:
-                endings.append((place, _ended_by(report, flight, state, self._correlation.id_of(report))))
+                endings.append((place, _ended_by(report, flight, state, id_of(report))))
+                over.add(flight.segment_id)
         took: list[bool] = []
         notices = end_many(conn, [each for _, each in endings], took)
         for (place, each), notice, is_new in zip(endings, notices, took, strict=True):
@@ -278,32 +281,35 @@ def end_many(conn: Connection, items: Sequence[Ended], took: list[bool] | None =
     """End segments, fold their messages, settle charges and write the receipts due; the message's end, where this was it."""
     if not items:
         return []
-    fresh = {id(ending) for ending in messages.end(conn, [item.ending for item in items])}
+    fresh = messages.end(conn, [ending for ending, _ in items])
     if took is not None:
-        took.extend(id(item.ending) in fresh for item in items)
+        took.extend(fresh)
     notices: list[Notice | None] = [None] * len(items)
     settlements: list[Settlement] = []
-    touched = {item.ending.flight.message.id for item in items if item.ending.flight.message.segments > 1 and id(item.ending) in fresh}
+    entries: list[outbox.Entry] = []
+    touched = {
+        ending.flight.message.id for (ending, _), is_new in zip(items, fresh, strict=True) if is_new and ending.flight.message.segments > 1
+    }
     long_ones = whole_messages(conn, touched) if touched else {}
-    for place, item in enumerate(items):
-        ending = item.ending
-        if id(ending) not in fresh:
+    for place, ((ending, seq), is_new) in enumerate(zip(items, fresh, strict=True)):
+        if not is_new:
             continue
         message = ending.flight.message
         if message.segments == 1:
-            settlement, state = settle_short(ending, item.seq), ending.state
+            settlement, state = settle_short(ending, seq), ending.state
             error, message_state, delivered = ending.error, ending.message_state, int(state is State.DELIVERED)
         else:
             whole = long_ones.pop(message.id, None)
             if whole is None:
                 continue
-            settlement, state = settle_long(ending, item.seq, whole), whole.state
+            settlement, state = settle_long(ending, seq, whole), whole.state
             error, message_state, delivered = whole.error, whole.message_state, whole.delivered
         settlements.append(settlement)
-        entry = entry_for(message, state, item.seq)
+        entry = entry_for(message, state, seq)
+        if entry is not None:
+            entries.append(entry)
         notices[place] = Notice(message, state, error, ending.done_at, entry, message_state, delivered)
     book.settle_many(conn, settlements, now_us=items[0].ending.done_at)
-    entries = [notice.entry for notice in notices if notice is not None and notice.entry is not None]
     outbox.insert(conn, entries)
     return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
 

@@ -47,10 +47,13 @@ class Parking:
         if not receipts.is_known_of(conn, segment_id, report.message_state):
             receipts.park(conn, row_of(report)._replace(done_at=report.at, outcome=outcome, segment_id=segment_id))
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any receipt waits, as far as memory knows."""
+        return bool(self._waiting)
+
     def waits_for(self, keys: Sequence[tuple[str, str]]) -> list[int]:
         """The places, of these (link, id of a response), for which a receipt may wait."""
-        if not self._waiting:
-            return []
         return [place for place, key in enumerate(keys) if key in self._waiting]
 
     def take(self, conn: Connection, link: str, smsc_id: str) -> list[Parked]:

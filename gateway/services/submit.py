@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -127,7 +127,7 @@ class Drafting:
         sender, source, destination = submission.sender, submission.source, submission.destination
         message = Message(
             message_id,
-            sender.front,
+            int(sender.front),  # a driver adapts an IntEnum anew for every row
             sender.partner_id,
             sender.im_account,
             sender.im_message_id,
@@ -152,7 +152,9 @@ class Drafting:
         event = _event(message, service, sender.wallet, link, short_messages)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
-        option = _option(message_id, submission, None if is_claimed else data_coding)
+        # A message that leaves at once has no schedule, and no parts that may still be replaced.
+        is_plain = is_claimed and submission.user_reference is None and not submission.tlvs
+        option = None if is_plain else _option(message_id, submission, None if is_claimed else data_coding)
         return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at, option)
 
     def service(self, name: str) -> Service:
@@ -209,6 +211,9 @@ def _event(message: Message, service: Service, wallet: int | None, link: str, sh
     )
 
 
+_SUBMITTING, _ACCEPTED = int(State.SUBMITTING), int(State.ACCEPTED)
+
+
 class Accepting:
     """The accept operation of the writer."""
 
@@ -243,18 +248,20 @@ class Accepting:
 
 
 def _insert(conn: Connection, drafts: Sequence[Draft]) -> None:
-    rows = []
+    claimed: list[tuple[Any, ...]] = []
+    queued: list[tuple[Any, ...]] = []
     for draft in drafts:
-        message, is_claimed = draft.message, draft.is_claimed
+        message, link, queue = draft.message, draft.link, draft.queue
+        message_id, expires_at = message.id, message.expires_at
+        if draft.is_claimed:
+            for number, body in enumerate(draft.bodies, 1):
+                claimed.append((message_id + number, _SUBMITTING, link, body, 1, expires_at, message.accepted_at, queue))
+            continue
         # Only an ESME looks for a message by its addresses, and only among those that wait.
-        is_sought = not is_claimed and message.front == Front.SMPP
-        target = target_of(message.service, message.source, message.destination) if is_sought else None
-        state = int(State.SUBMITTING if is_claimed else State.ACCEPTED)
+        target = target_of(message.service, message.source, message.destination) if message.front == Front.SMPP else None
         for number, body in enumerate(draft.bodies, 1):
-            attempts, claimed_at = (1, message.accepted_at) if is_claimed else (0, None)
-            queue, due_at = draft.queue, draft.schedule_at
-            rows.append((message.id + number, state, draft.link, body, attempts, message.expires_at, claimed_at, queue, target, due_at))
-    messages.insert(conn, [draft.message for draft in drafts], rows)
+            queued.append((message_id + number, _ACCEPTED, link, body, 0, expires_at, None, queue, target, draft.schedule_at))
+    messages.insert(conn, [draft.message for draft in drafts], queued, claimed)
     options.insert(conn, [draft.option for draft in drafts if draft.option is not None])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
@@ -41,6 +42,7 @@ _INSERT = bulk.insert_into(outbox, *Entry._fields)
 _DONE = bulk.update_of(outbox, "id", "done_at", "outcome", guard="outbox.done_at IS NULL")
 
 
+@lru_cache(maxsize=1024)
 def partner_target(partner_id: int) -> str:
     """The target of what goes to a partner's binds."""
     return f"partner:{partner_id}"
