@@ -280,17 +280,19 @@ class Reception:
     def _draft_within(self, admission: Admission, submission: Submission) -> Draft:
         """For a partner with limits: its wishes where it says nothing, then its limits, then as for everyone."""
         policy, clock = admission.policy, self._world.clock
-        service = submission.service or policy.service or self.catalogue.default_service
+        service = submission.service or policy.service
         validity_us = submission.validity_us
         if policy.validity_s_max:
             most_us = policy.validity_s_max * US
             validity_us = most_us if validity_us is None else min(validity_us, most_us)
         source, destination = submission.source.digits_or_name, submission.destination.digits_or_name
-        admission.check(source, destination, service, submission.priority)
+        admission.check(source, destination, service or self.catalogue.default_service, submission.priority)
         now_us = clock.now_us()
         admission.take(clock.monotonic(), now_us)
+        if service != submission.service or validity_us != submission.validity_us:
+            submission = submission._replace(service=service, validity_us=validity_us)
         try:
-            return self._draft_any(submission._replace(service=service, validity_us=validity_us))
+            return self._draft_any(submission)
         except Refused:
             admission.give_back(now_us)
             raise
