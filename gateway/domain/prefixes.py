@@ -32,11 +32,6 @@ class PrefixMap(Generic[Value]):
                 return values[prefix]
         return None
 
-    def all(self, number: str) -> list[Value]:
-        """The values of every prefix the number begins with, longest first."""
-        values = self._values
-        return [values[prefix] for prefix in [number[:length] for length in self._lengths if length <= len(number)] if prefix in values]
-
 
 def shortest_only(prefixes: Iterable[str]) -> tuple[str, ...]:
     """The prefixes without those that another of them covers."""

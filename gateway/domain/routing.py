@@ -15,7 +15,7 @@ from gateway.domain.address import Address
 from gateway.domain.failure import Kind, Refused
 from gateway.domain.numbering import NO_NUMBERING, NO_RATES, Network, Numbering, Rates
 from gateway.domain.prefixes import PrefixMap, shortest_only
-from gateway.domain.route_conditions import Condition, Networks, Partners, Prefixes, RouteFacts
+from gateway.domain.route_conditions import Condition, Fronts, Networks, Partners, Prefixes, RouteFacts, Senders, SenderTons, Services
 
 __all__ = ["Choice", "Considered", "FaultOf", "RouteFacts", "Rule", "Table"]
 
@@ -26,6 +26,12 @@ _RANK_NONE = 9  # a link that is not there is not even waited for
 # 2**32 by the golden ratio: spreads what crc32 leaves close together (Knuth, TAOCP 6.4).
 _SPREAD = 2_654_435_769
 _NO_NAMES: frozenset[str] = frozenset()
+# What these ask is the same for all messages of one sender to one part of the numbering plan; what others ask may change with time.
+_LASTING = (Prefixes, Networks, Partners, Services, Fronts, Senders, SenderTons)
+_KNOWN_MAX = 4_096
+
+# Rules in order, each with the conditions that are still to be asked.
+Candidates = tuple[tuple["Rule", tuple[Condition, ...]], ...]
 
 
 class Rule(NamedTuple):
@@ -68,7 +74,10 @@ class Considered(NamedTuple):
 
 
 class Table:
-    """Rules made ready for many look-ups: each is filed under its prefixes, or else its networks, or else its partners."""
+    """Rules made ready for many look-ups: each is filed under its prefixes, or else its networks, or else its partners.
+
+    Which rules may fit is found once for each kind of message, and kept; the time of day and the links' health are asked every time.
+    """
 
     def __init__(self, rules: Sequence[Rule], numbering: Numbering = NO_NUMBERING, rates: Rates = NO_RATES) -> None:
         self.rules = tuple(rules)
@@ -89,8 +98,10 @@ class Table:
                 _file(self._by_partner, wanted.partners, place)
             else:
                 self._others.append(place)
-        self._by_prefix = PrefixMap(prefixes.items())
-        self._is_filed = len(self._others) < len(self.rules)
+        self._asked = tuple((rule, tuple(each for each in rule.conditions if not isinstance(each, _LASTING))) for rule in rules)
+        # Under each prefix also what is filed under its beginnings: one look-up finds them all.
+        self._by_prefix = PrefixMap((prefix, _covering(prefixes, prefix)) for prefix in prefixes)
+        self._known: dict[tuple[object, ...], Candidates] = {}
 
     # -- choosing -----------------------------------------------------------------------------------------------------
 
@@ -155,8 +166,8 @@ class Table:
     def _fitting(self, facts: RouteFacts) -> Iterator[tuple[Rule, tuple[str, ...]]]:
         """The rules that fit, in order, with their links in the order this message prefers them."""
         names = self._names(facts)
-        for rule in self._filed(facts, names) if self._is_filed else self.rules:
-            for condition in rule.conditions:
+        for rule, asked in self._candidates(facts, names):
+            for condition in asked:
                 if not condition.holds(facts, names):
                     break
             else:
@@ -170,18 +181,26 @@ class Table:
         network = self.numbering.network_of(facts.destination)
         return _NO_NAMES if network is None else self.numbering.names_of(network)
 
-    def _filed(self, facts: RouteFacts, names: frozenset[str]) -> Iterator[Rule]:
-        places = [found for name in names if (found := self._by_network.get(name)) is not None] if names else []
-        places += self._by_prefix.all(facts.destination)
-        if (found := self._by_partner.get(facts.partner)) is not None:
-            places.append(found)
-        if not places:
-            return map(self.rules.__getitem__, self._others)
-        if self._others:
-            places.append(self._others)
-        if len(places) == 1:
-            return map(self.rules.__getitem__, places[0])
-        return map(self.rules.__getitem__, sorted({place for each in places for place in each}))
+    def _candidates(self, facts: RouteFacts, names: frozenset[str]) -> Candidates:
+        places = self._by_prefix.longest(facts.destination)
+        partner, service, source, source_ton, _, front, _ = facts
+        key = (places, names, partner, service, source, source_ton, front)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            found = self._known[key] = self._picked(facts, names, places or ())
+        return found
+
+    def _picked(self, facts: RouteFacts, names: frozenset[str], of_prefix: tuple[int, ...]) -> Candidates:
+        """Those of the rules filed for a message whose lasting conditions hold."""
+        of_network = (place for name in names for place in self._by_network.get(name, ()))
+        places = {*of_prefix, *of_network, *self._by_partner.get(facts.partner, ()), *self._others}
+        return tuple(
+            self._asked[place]
+            for place in sorted(places)
+            if all(each.holds(facts, names) for each in self.rules[place].conditions if isinstance(each, _LASTING))
+        )
 
     def links_of(self, rule: Rule, facts: RouteFacts) -> tuple[str, ...]:
         """A rule's links in the order a message prefers them."""
@@ -260,6 +279,11 @@ _WHY_WAITS = ("no rule that fits has a healthy link; it waits",)
 def _file(places: dict[str, list[int]], keys: Sequence[str] | frozenset[str], place: int) -> None:
     for key in keys:
         places.setdefault(key, []).append(place)
+
+
+def _covering(places: dict[str, list[int]], prefix: str) -> tuple[int, ...]:
+    """What is filed under a prefix and under its beginnings."""
+    return tuple({place for length in range(len(prefix) + 1) for place in places.get(prefix[:length], ())})
 
 
 def _or_last(cost: int | None) -> tuple[bool, int]:

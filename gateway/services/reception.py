@@ -336,11 +336,12 @@ def _as_wished(policy: PartnerPolicy, submission: Submission) -> Submission:
     if policy.validity_s_max:
         most_us = policy.validity_s_max * US
         validity_us = most_us if validity_us is None else min(validity_us, most_us)
-    return submission._replace(
-        service=submission.service or policy.service,
-        validity_us=validity_us,
-        replace_typographic=REPLACEMENTS[policy.replace_typographic] if replaces is None else replaces,
-    )
+    if replaces is None:
+        replaces = REPLACEMENTS[policy.replace_typographic]
+    service = submission.service or policy.service
+    if (service, validity_us, replaces) == (submission.service, submission.validity_us, submission.replace_typographic):
+        return submission
+    return submission._replace(service=service, validity_us=validity_us, replace_typographic=replaces)
 
 
 def _accepted_of(draft: Draft) -> Accepted:

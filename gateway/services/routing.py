@@ -123,9 +123,9 @@ class Routing:
             return "unknown"
         if lane.is_closed:
             return "held"
-        if lane.link.window_free <= 0 and not lane.link.is_up:
+        if not lane.link.is_up and lane.link.window_free <= 0:
             return "down"
-        return "congested" if lane.paused_until > self._world.clock.monotonic() else ""
+        return "congested" if lane.paused_until and lane.paused_until > self._world.clock.monotonic() else ""
 
     # -- asked by people ----------------------------------------------------------------------------------------------
 
