@@ -213,20 +213,24 @@ def _short_message_encoder(cls: type[Any]) -> Encoder:
     def encoder(pdu: Any, sequence_number: int) -> bytes:
         (_, status, service, s_ton, s_npi, source, d_ton, d_npi, destination, esm_class, protocol_id, priority,
          schedule, validity, registered, replace, coding, default_id, text, tlvs) = pdu  # fmt: skip
-        times = schedule or validity
+        is_odd = schedule or len(validity) not in (0, 16)
         try:
-            names = f"{service}\0{source}\0{destination}".encode("latin-1")
-            if times or len(service) > 5 or len(source) > 20 or len(destination) > 20 or len(text) > SM_LENGTH_MAX or names.count(0) != 2:
+            # The validity stands elsewhere in the PDU: with the names it is encoded, and looked through for NULs, at once.
+            names = f"{service}\0{source}\0{destination}{validity}".encode("latin-1")
+            if is_odd or len(service) > 5 or len(source) > 20 or len(destination) > 20 or len(text) > SM_LENGTH_MAX or names.count(0) != 2:
                 return by_table(pdu, sequence_number)
             middle = len(service) + 1
             last = middle + len(source) + 1
+            end = last + len(destination)
             parts = [
                 names[:middle],
                 bytes((s_ton, s_npi)),
                 names[middle:last],
                 bytes((d_ton, d_npi)),
-                names[last:],
-                bytes((0, esm_class, protocol_id, priority, 0, 0, registered, replace, coding, default_id, len(text))),
+                names[last:end],
+                bytes((0, esm_class, protocol_id, priority, 0)),
+                names[end:],
+                bytes((0, registered, replace, coding, default_id, len(text))),
                 text,
             ]
             body = join(parts)

@@ -26,6 +26,9 @@ def parse(text: str, now_us: int) -> int | None:
     """The moment in UTC microseconds, None for the empty string; raises TimeError."""
     if not text:
         return None
+    span_us = _span_us(text)
+    if span_us is not None:
+        return now_us + span_us
     if len(text) != _LENGTH or not text.isascii() or not text[:15].isdigit():
         raise TimeError("not 15 digits and a sign")
     try:
@@ -33,6 +36,15 @@ def parse(text: str, now_us: int) -> int | None:
     except (ValueError, OverflowError):
         raise TimeError("no such date or time of day") from None
     return (moment - _EPOCH) // _MICROSECOND
+
+
+@lru_cache(maxsize=4_096)
+def _span_us(text: str) -> int | None:
+    """How long a relative time without years and months is, which is nearly every one; None for the others."""
+    if len(text) != _LENGTH or text[15] != "R" or not text.startswith("0000") or not text.isascii() or not text[:15].isdigit():
+        return None
+    _, _, days, hours, minutes, seconds = _numbers(text)
+    return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * _SECOND_US
 
 
 def _numbers(text: str) -> tuple[int, int, int, int, int, int]:
