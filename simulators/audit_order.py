@@ -16,7 +16,7 @@ from simulators.world import START_US
 KNOWN_AFTER_S = 1.0
 # What leaves by two binds at one time arrives in either order, as far apart as a plan's longest latency.
 TRANSIT_S = 0.25
-# Sweep, claim and network: on a calm day nothing due waits longer.
+# Sweep, claim and network, and at most a link's rate: on a calm day nothing due waits longer.
 PUNCTUAL_S = 5.0
 
 
@@ -91,7 +91,9 @@ def first_in_order(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[st
 
 
 def schedules(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
-    """Nothing is taken before the time it was asked for."""
+    """Nothing is taken before the time it was asked for; nor much later on a calm day, by a link that nobody told to slow down."""
+    slowed = {seen.link for seen in evidence.wire if seen.status == THROTTLED}
+    is_calm = evidence.is_calm and not any(sent.destination == house.SILENT_PHONE for sent in evidence.sent.values())
     for sent in evidence.sent.values():
         due_s = sent.not_before_s
         for asked in sent.asked:
@@ -102,7 +104,8 @@ def schedules(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
         for seen in wire.of(sent.token):
             if seen.at_s < due_s:
                 yield f"{who(sent)} was sent at {seen.at_s:.3f} s, and asked for at {due_s:.3f} s"
-            if evidence.is_calm and due_s and seen.at_s > due_s + PUNCTUAL_S and books.by_token[sent.token][0].attempts == 1:
+            is_late = due_s and seen.at_s > due_s + PUNCTUAL_S and books.by_token[sent.token][0].attempts == 1
+            if is_late and is_calm and seen.link not in slowed:
                 yield f"{who(sent)} was sent at {seen.at_s:.3f} s on a calm day, and asked for at {due_s:.3f} s"
 
 
