@@ -20,6 +20,7 @@ class FarEnd(Smsc):
             port=0,
             rules=(),
             log_max=0,
+            checks=False,
             with_phones=False,
             response_delay_ms=response_delay_ms,
             receipt_delay_ms=response_delay_ms + 1 if response_delay_ms else 0,

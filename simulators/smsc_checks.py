@@ -125,6 +125,9 @@ _CHECKS: Final[tuple[tuple[Callable[[Case], object], int], ...]] = (
     ),
     (lambda case: case.pdu.data_coding in _RESERVED_CODINGS, Status.ESME_RSUBMITFAIL),
     (lambda case: case.pdu.sm_default_msg_id, Status.ESME_RINVDFTMSGID),
+)
+# What can be wrong only where there are optional parameters, a header or times.
+_CHECKS_OF_EXTRAS: Final[tuple[tuple[Callable[[Case], object], int], ...]] = (
     (lambda case: case.pdu.short_message and Tag.MESSAGE_PAYLOAD in case.pdu.tlvs, Status.ESME_ROPTPARNOTALLWD),
     (lambda case: 0 < _sar_count(case) < len(_SAR), Status.ESME_RMISSINGOPTPARAM),
     (lambda case: _sar_count(case) and case.pdu.esm_class & _UDHI, Status.ESME_RINVOPTPARAMVAL),
@@ -139,7 +142,12 @@ _CHECKS: Final[tuple[tuple[Callable[[Case], object], int], ...]] = (
 def refusal_of(pdu: SubmitSm, terms: Terms, version: int, now_us: int) -> int:
     """The status a submission deserves, 0 when nothing is wrong with it."""
     case = Case(pdu, terms, version, now_us)
-    return next((int(status) for is_wrong, status in _CHECKS if is_wrong(case)), 0)
+    for is_wrong, status in _CHECKS:
+        if is_wrong(case):
+            return int(status)
+    if pdu.tlvs or pdu.esm_class & _UDHI or pdu.schedule_delivery_time or pdu.validity_period:
+        return next((int(status) for is_wrong, status in _CHECKS_OF_EXTRAS if is_wrong(case)), 0)
+    return 0
 
 
 def seconds_until(text: str, now_us: int) -> float:
