@@ -129,15 +129,16 @@ def what_waits_heeds_no_stop() -> Iterator[None]:
 
 @contextmanager
 def last_come_first_served() -> Iterator[None]:
-    """The newest of a queue leaves first."""
-    original = FairQueues.take
+    """Who comes to a queue goes to its head."""
+    original = FairQueues.put
 
-    def take(self: FairQueues[Any]) -> Any:
-        for queue in self._queues.values():
-            queue.rotate(1)
-        return original(self)
+    def put(self: FairQueues[Any], key: int, item: Any) -> None:
+        original(self, key, item)
+        queue = self._queues[key]
+        queue.remove(item)
+        queue.appendleft(item)
 
-    with patch.object(FairQueues, "take", take):
+    with patch.object(FairQueues, "put", put):
         yield
 
 

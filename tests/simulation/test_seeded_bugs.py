@@ -7,7 +7,7 @@ import pytest
 from simulators.auditor import Violation
 from simulators.play import play
 from simulators.sim_world import INTENSITY
-from tests.simulation import bugs
+from tests.simulation import bugs, bugs_at_the_door
 
 SEEDS_MAX = 60
 # Some show only when much goes wrong: they are looked for where they are known to be near.
@@ -23,13 +23,26 @@ SEEN_BY = {
     "receipt_acknowledged_before_commit": {"ends"},
     "receipt_matched_by_addresses": {"ends"},
     "refused_goes_last": {"in_order"},
+    "cancel_forgets_the_claimed": {"taken_back"},
+    "cancel_answered_before_commit": {"taken_back"},
+    "cancel_keeps_the_hold": {"taken_back"},
+    "replace_keeps_the_old_hold": {"charges"},
+    "replace_leaves_the_old_text_in_memory": {"texts"},
+    "replaced_one_goes_too": {"in_place_of"},
+    "throttled_pdu_charged": {"accepted"},
+    "day_begins_with_each_start": {"quotas"},
+    "scheduled_goes_at_once": {"schedules"},
+    "what_waits_heeds_no_stop": {"opt_outs"},
+    "last_come_first_served": {"first_in_order"},
+    "refused_pdu_captured": {"ends"},
 }
+BUGS = bugs.ALL | bugs_at_the_door.ALL
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", sorted(bugs.ALL))
+@pytest.mark.parametrize("name", sorted(BUGS))
 def test_the_auditor_sees_a_seeded_bug(name: str) -> None:
-    with bugs.ALL[name]():
+    with BUGS[name]():
         found = _first_violations(SEEN_BY[name], *ROUGH.get(name, (1, INTENSITY)))
 
     assert found, f"no violation of {SEEN_BY[name]} within {SEEDS_MAX} seeds"
