@@ -107,10 +107,19 @@ class FairQueues(Generic[Item]):
 
     def head(self) -> Item:
         """The item whose turn it is; IndexError when all are empty."""
+        if len(self._queues) == 1:
+            (alone,) = self._queues.values()
+            return alone[0]
         return self._queues[self._turns().head()][0]
 
     def take(self) -> Item:
         """Remove the item whose turn it is, and give the turn on."""
+        if len(self._queues) == 1:
+            # Nobody to give the turn to: who comes next waits for one item of this queue at most, whichever round it stands in.
+            (alone,) = self._queues.values()
+            if len(alone) > 1:
+                self.count -= 1
+                return alone.popleft()
         turns = self._turns()
         key = turns.head()
         turns.now.popleft()

@@ -188,11 +188,11 @@ class Lane:
 
     def queue_depth(self, key: int) -> int:
         """How much of the memory a queue has."""
-        return self.waiting.depth(key) + self.aside[key]
+        return self.waiting.depth(key) + (self.aside[key] if self.aside else 0)
 
     def room_in_memory(self, key: int, in_memory_max: int) -> int:
         """How many more of a queue may be kept: never more than the memory that is left, so each leaves room for the others."""
-        free = in_memory_max - self.waiting.count - len(self.retries) - self.aside.total()
+        free = in_memory_max - self.waiting.count - len(self.retries) - (self.aside.total() if self.aside else 0)
         return (free - self.queue_depth(key)) // 2 if free > 0 else 0
 
     def take(self) -> Flight:
