@@ -20,7 +20,7 @@ AT_ONCE = 200
 FLOOD = 400
 SPARE_FILES = 500
 # An answer that takes longer means that somebody else is being served instead. The machine of the tests is shared.
-PROMPT_S = 3.0
+PROMPT_S = 20.0
 DEAF_MB_MAX = 30
 ENQUIRIES = 2_000
 
