@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from gateway.domain.failure import Refused
 from gateway.services.ports import Reader
-from gateway.services.recall import Recall
+from gateway.services.recall import CANCELLED, Recall
 from gateway.store import trace
 from gateway.store.trace import Trace
 from gateway.web.api import JSON, life_fields, message_id_of
@@ -30,10 +30,17 @@ class RecallApi:
         self._limits = limits
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Take a message back."""
+        """Take a message back; one that was taken back before is answered like that one.
+
+        Clients and proxies repeat a DELETE whose connection broke: the second must not say that it is too late.
+        """
         caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
         life = await self._life(caller, request)
-        await self._recall.cancel(caller.partner.id, str(life.message.id))
+        try:
+            await self._recall.cancel(caller.partner.id, str(life.message.id))
+        except Refused as refused:
+            if refused.reason != "too_late" or not _is_taken_back(await self._life(caller, request)):
+                raise
         return await self._answer(caller, request)
 
     async def patch(self, request: web.Request) -> web.Response:
@@ -55,3 +62,7 @@ class RecallApi:
         if life is None or life.message.partner_id != caller.partner.id:
             raise Refused("not_found", "there is no such message of yours", field="id")
         return life
+
+
+def _is_taken_back(life: Trace) -> bool:
+    return all(part["error"] == CANCELLED for part in life.parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,7 +45,8 @@ def cancel_answered_before_commit() -> Iterator[None]:
         wanted = [(standing.message.id, self._world.next_id()) for standing in standings if standing.is_waiting]
         if not wanted:
             raise self._too_late("cancel")
-        self._tasks.add(recall.asyncio.ensure_future(self._writer.run(recall._take_back, wanted, recall.CANCELLED, 0)))
+        writing = self._writer.run(recall._take_back, wanted, recall.CANCELLED, self._world.clock.now_us())
+        self._tasks.add(asyncio.ensure_future(writing))
 
     with patch.object(Recall, "cancel", cancel):
         yield
