@@ -92,6 +92,7 @@ class SmppLink:
 
     def __init__(self, config: LinkConfig, world: World, carrier: Carrier) -> None:
         self.config = config
+        self.name = config.name
         self.world = world
         self.carrier = carrier
         self.is_stopping = False
@@ -115,6 +116,7 @@ class SmppLink:
         """Take settings while it is stopped."""
         assert not self.is_started, "a link that runs is only adjusted"
         self.config = config
+        self.name = config.name
         self.binds = [Bind(self, number, kind) for number, kind in enumerate(config.kinds(), 1)]
         self.senders = [bind for bind in self.binds if bind.kind != "receiver"]
         self._form = wire_form.wire_form(config.profile)
@@ -128,10 +130,6 @@ class SmppLink:
         for bind in self.binds:
             if bind.wire is not None:
                 bind.wire.session.resize_window(config.limits.window_max)
-
-    @property
-    def name(self) -> str:
-        return self.config.name
 
     @property
     def window_free(self) -> int:
