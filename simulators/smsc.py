@@ -251,6 +251,9 @@ class Smsc:
 
     def treatment_of(self, session: SmscSession, request: SubmitSm) -> Treatment:
         """What will be done with a submission of this bind."""
+        plain = self.treatments.plain(request.destination_addr)
+        if plain is not None:
+            return plain
         return self.treatments.of(request, session.system_id, session.number, self.numbers_of(session), self.scenario_s)
 
     def ids_for(self, session: SmscSession, treatment: Treatment) -> tuple[str, str]:

@@ -35,6 +35,11 @@ class Receipts:
 
     def send(self, taken: Taken, origin: SmscSession, copies: int) -> None:
         """Send the receipts of a message that is final, as often as asked."""
+        if copies == 1 and not taken.stats and taken.rule.stat != ENROUTE:
+            # As nearly every message: one receipt that tells its end.
+            if is_receipt_wanted(taken.pdu.registered_delivery, STATES.get(taken.rule.stat, MessageState.ENROUTE)):
+                self._send_one(taken, origin, taken.rule.stat)
+            return
         gap_s = taken.rule.receipt_gap_ms / 1000
         turn = 0
         for stat in taken.stats or (taken.rule.stat,):

@@ -43,6 +43,10 @@ class Treatments:
         # Without chance the usual treatment is always the same value.
         self._usual = self._of_rule(rules.usual, numbers) if not _is_drawn(rules.usual) else None
 
+    def plain(self, destination: str) -> Treatment | None:
+        """The usual treatment where nothing can change it: no rule, no fault, no chance; else None."""
+        return self._usual if self._faults is None and not self._rules.may_meet(destination) else None
+
     def of(self, request: SubmitSm, system_id: str = "", bind: int = 0, numbers: Stream | None = None, now_s: float = 0.0) -> Treatment:
         """What will be done with a submission; rules draw from `numbers`, faults from the stream of all binds."""
         is_ruled = self._rules.may_meet(request.destination_addr)

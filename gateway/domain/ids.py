@@ -42,7 +42,9 @@ class IdMaker:
 
     def next_id(self, now_us: int) -> MessageId:
         """An id of the time `now_us`, or of the next free microsecond after it."""
-        stamp = max(now_us - EPOCH_US, self._stamp + 1)
+        stamp = now_us - EPOCH_US
+        if stamp <= self._stamp:
+            stamp = self._stamp + 1
         made = stamp << _STAMP_SHIFT | self._node_bits
         assert made <= ID_MAX, "63 bits of id are used up"
         self._stamp = stamp

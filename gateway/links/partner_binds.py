@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.domain.knock import Knock, version_name, why_not_from, why_not_so
+from gateway.domain.message import Front
 from gateway.domain.policy import PartnerPolicy
 from gateway.links import smpp_answers as answers
 from gateway.links.smpp_receipts import ReceiptForm, form_of
 from gateway.links.smpp_transport import SmppTransport
 from gateway.services.accounts import Account
 from gateway.services.deliver import OutboxLane
+from gateway.services.submit import Sender
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import Status
 from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
@@ -24,6 +26,7 @@ class PartnerBinds:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.partner: Partner = account.partner
+        self.sender = sender_of(account.partner)
         self.is_strict = account.policy.strict
         self.lane: OutboxLane | None = None
         self.sessions: dict[SmppTransport, Knock] = {}  # oldest first
@@ -88,6 +91,7 @@ class PartnerBinds:
         """The account changed: sessions that may not be any more are unbound, the newest of too many first."""
         has_new_password = account.partner.smpp_password_hash != self.partner.smpp_password_hash
         self.account, self.partner = account, account.partner
+        self.sender = sender_of(account.partner)
         policy = account.policy
         self.is_strict = policy.strict
         self._form = form_of(policy)
@@ -138,6 +142,11 @@ class PartnerBinds:
     def _tune(self, wire: SmppTransport) -> None:
         if self.policy.window:
             wire.session.resize_peer_window(self.policy.window)
+
+
+def sender_of(partner: Partner) -> Sender:
+    """What this partner's submissions bear, one value for all of them."""
+    return Sender(Front.SMPP, partner.wallet, partner_id=partner.id, partner=partner.name)
 
 
 def unbind(wire: SmppTransport) -> None:

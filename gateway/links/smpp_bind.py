@@ -35,6 +35,7 @@ _REQUESTS: dict[str, type[p.BindTransceiver | p.BindTransmitter | p.BindReceiver
     "transmitter": p.BindTransmitter,
     "receiver": p.BindReceiver,
 }
+_DELIVERIES = (p.DeliverSm, p.DataSm)
 # Whoever says unbind has read all our answers, so nothing of that session will be delivered again.
 _ORDERLY = frozenset({e.CloseReason.UNBOUND, e.CloseReason.PEER_UNBOUND})
 
@@ -268,7 +269,7 @@ class Bind:
         _log.debug("outbind on a connection of ours", link=self.link.name)
 
     def _take_request(self, wire: SmppTransport, request: p.Pdu) -> None:
-        if isinstance(request, p.DeliverSm | p.DataSm):
+        if isinstance(request, _DELIVERIES):
             dialect = self.link.config.dialect
             report = receipt.read(request) if dialect is None else receipt.read_in(dialect, request)
             self.link.carrier.received(self, wire, request, report)

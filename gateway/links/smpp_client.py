@@ -97,6 +97,7 @@ class SmppLink:
 
     def __init__(self, config: LinkConfig, world: World, carrier: Carrier) -> None:
         self.config = config
+        self.name = config.name
         self.world = world
         self.carrier = carrier
         self.is_stopping = False
@@ -132,15 +133,12 @@ class SmppLink:
 
     def _take(self, config: LinkConfig) -> None:
         self.config = config
+        self.name = config.name
         self._form = wire_form.wire_form(config.profile)
         self._format_source = source_formatter(config.numbers)
         self._format_destination = destination_formatter(config.numbers)
         self.read_number = number_reader(config.numbers)  # None: this carrier's numbers are canonical as they are
         self._validity_period = {"relative": validity.ahead, "absolute": validity.until}.get(config.validity_period)
-
-    @property
-    def name(self) -> str:
-        return self.config.name
 
     @property
     def window_free(self) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import structlog
@@ -17,7 +18,6 @@ import structlog
 from gateway.domain.address import Address, AddressError, from_smpp
 from gateway.domain.failure import Refused
 from gateway.domain.knock import Knock
-from gateway.domain.message import Front
 from gateway.domain.policy import BIND_KINDS
 from gateway.links import smpp_answers as answers
 from gateway.links import smpp_strict as strict
@@ -38,7 +38,6 @@ from gateway.smpp.tlv import EMPTY_TLVS, Tlvs
 from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
 from gateway.store import outbox
 from gateway.store.outbox import Handover
-from gateway.store.partners import Partner
 from gateway.world import Listener, World
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +48,8 @@ _AGAIN = frozenset({0x64, 0x14, 0x58, 0x08, 0x04})
 # Below this a peer need not know: SMPP 5.0 calls 80 to 90 per cent "heavily loaded" (section 4.8.4.18).
 CONGESTED_PERCENT = 80
 _CONGESTION_STATE = int(Tag.CONGESTION_STATE)
+# Partners send from few addresses.
+_source_of = lru_cache(maxsize=4_096)(from_smpp)
 _KINDS = dict(zip((CommandId.BIND_TRANSMITTER, CommandId.BIND_RECEIVER, CommandId.BIND_TRANSCEIVER), BIND_KINDS, strict=True))
 
 
@@ -287,7 +288,7 @@ class SmppServer:
         try:
             if binds.is_strict:
                 strict.check(request, wire.session.peer_interface_version)
-            submission = self._read(wire, binds.partner, request)
+            submission = self._read(wire, binds.sender, request)
         except Refused as refused:
             wire.respond(request, p.SubmitSmResp(0, answers.status_of(refused)))
             return
@@ -303,14 +304,14 @@ class SmppServer:
         self._reception.submit(submission, done)
 
     def _operate(self, wire: SmppTransport, binds: PartnerBinds, request: p.Pdu) -> None:
-        self.operations.handle(wire, binds.partner, request, lambda each: self._read(wire, binds.partner, each))
+        self.operations.handle(wire, binds.partner, request, lambda each: self._read(wire, binds.sender, each))
 
     def _congestion(self) -> Tlvs:
         """For peers of SMPP 5.0, section 4.8.4.18: how full our queue is, where that matters to them."""
         percent = min(99, int(100 * self._reception.fullness))
         return {_CONGESTION_STATE: bytes((percent,))} if percent >= CONGESTED_PERCENT else EMPTY_TLVS
 
-    def _read(self, wire: SmppTransport, partner: Partner, request: p.SubmitSm) -> Submission:
+    def _read(self, wire: SmppTransport, sender: Sender, request: p.SubmitSm) -> Submission:
         answers.check(request, wire.session.peer_interface_version)
         schedule_at = validity_us = None
         if request.schedule_delivery_time or request.validity_period:
@@ -318,7 +319,7 @@ class SmppServer:
             schedule_at = answers.schedule_at(request.schedule_delivery_time, now_us)
             validity_us = answers.validity_us(request.validity_period, now_us, schedule_at)
         try:
-            source = from_smpp(request.source_addr_ton, request.source_addr_npi, request.source_addr)
+            source = _source_of(request.source_addr_ton, request.source_addr_npi, request.source_addr)
         except AddressError as error:
             raise Refused("bad_source", str(error), field="from") from None
         try:
@@ -327,7 +328,7 @@ class SmppServer:
             raise Refused("bad_destination", str(error), field="to") from None
         esm_class, body = answers.content_of(request)
         return Submission(
-            Sender(Front.SMPP, partner.wallet, partner_id=partner.id, partner=partner.name),
+            sender,
             source,
             destination,
             answers.service_name(request.service_type, self._reception.catalogue.services),
@@ -339,10 +340,11 @@ class SmppServer:
             request.priority_flag,
             request.registered_delivery,
             validity_us,
-            schedule_at=schedule_at,
-            user_reference=answers.user_reference(request),
-            tlvs=self._vendor_tlvs.of_submission(request.tlvs) if request.tlvs else b"",
-            replaces=request.replace_if_present_flag == 1,
+            None,
+            schedule_at,
+            answers.user_reference(request) if request.tlvs else None,
+            self._vendor_tlvs.of_submission(request.tlvs) if request.tlvs else b"",
+            request.replace_if_present_flag == 1,
         )
 
     # -- what we hand them ------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class Parting:
     def __init__(self, catalogue: Catalogue) -> None:
         self._profiles = catalogue.profiles
         self._alphabet = catalogue.alphabet
+        self._is_gsm = catalogue.alphabet == "gsm7"
         self._references: dict[str, int] = {}
         self._first = 0
 
@@ -60,22 +61,26 @@ class Parting:
 
         Parts that are not kept use up no reference, and are cut as a phone gets them, whoever does the cutting.
         """
-        text, body, data_coding = submission.text, submission.body, submission.data_coding
+        text, data_coding = submission.text, submission.data_coding
         wanted = self._profiles.get(link) if self._profiles else None
         # The hot path: nearly every message is one part in the default alphabet, as it came or as it is written.
-        if data_coding == 0 and wanted is None:
-            octets = gsm7.encode_if_possible(text) if text is not None else body
-            if octets is not None and len(octets) <= SEPTETS_MAX and (text is not None or self._alphabet == "gsm7"):
-                return Parts(ENCODING_AS_GIVEN if text is None else ENCODING_GSM7, 0, submission.esm_class, (octets,))
+        if not data_coding and wanted is None:
+            if text is None:
+                if self._is_gsm and len(submission.body) <= SEPTETS_MAX:
+                    return Parts(ENCODING_AS_GIVEN, 0, submission.esm_class, (submission.body,))
+            else:
+                octets = gsm7.encode_if_possible(text)
+                if octets is not None and len(octets) <= SEPTETS_MAX:
+                    return Parts(ENCODING_GSM7, 0, submission.esm_class, (octets,))
         if text is None:
             is_default = ALPHABETS[data_coding] == "default"
-            is_ours = not is_default or self._alphabet == "gsm7"
+            is_ours = not is_default or self._is_gsm
             if submission.esm_class & UDHI:
                 return _as_given(submission) if is_ours else _in_gsm(submission, self._alphabet)
             is_better_anew = ALPHABETS[data_coding] == "ucs2" and self._replaces(submission, service)
-            if is_ours and not is_better_anew and len(body) <= (SEPTETS_MAX if is_default else OCTETS_MAX):
+            if is_ours and not is_better_anew and len(submission.body) <= (SEPTETS_MAX if is_default else OCTETS_MAX):
                 return _as_given(submission)
-            text = text_of(data_coding, body, default=self._alphabet)
+            text = text_of(data_coding, submission.body, default=self._alphabet)
             if text is None:
                 return self._of_octets(submission, service, is_kept)
         if self._replaces(submission, service):

@@ -195,9 +195,11 @@ def write(tlvs: Tlvs) -> bytes:
     """The octets of a list of optional parameters; raises LocalProtocolError."""
     parts: list[bytes] = []
     for tag, raw in tlvs.items():
-        if not 0 <= tag <= _TAG_MAX:
-            raise LocalProtocolError(f"no such tag: {tag}")
-        _check_length(tag, raw)
+        spec = TLV_SPECS.get(tag)
+        if spec is None or not spec[1] <= len(raw) <= spec[2]:
+            if not 0 <= tag <= _TAG_MAX:
+                raise LocalProtocolError(f"no such tag: {tag}")
+            _check_length(tag, raw)
         parts.append(_HEADER.pack(tag, len(raw)))
         parts.append(raw)
     return b"".join(parts)

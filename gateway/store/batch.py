@@ -80,7 +80,10 @@ def answer(batch: Batch, outcome: Outcome) -> None:
     for group, results in zip(batch.groups, outcome.groups, strict=True):
         assert len(results) == len(group.items), f"{group.bulk.fn.__name__} gave {len(results)} results for {len(group.items)} items"
         for done, result in zip(group.dones, results, strict=True):
-            _tell(done, result, None)
+            try:
+                done(result, None)
+            except Exception as failure:  # noqa: BLE001 - any caller's bug, shown by the loop's handler
+                _complain(failure)
     for call, (result, error) in zip(batch.calls, outcome.calls, strict=True):
         _tell(call.done, result, error)
 
@@ -98,7 +101,11 @@ def _tell(done: Done, result: Any, error: BaseException | None) -> None:
     try:
         done(result, error)
     except Exception as failure:  # noqa: BLE001 - any caller's bug, shown by the loop's handler
-        asyncio.get_running_loop().call_exception_handler({"message": "a writer's caller failed", "exception": failure})
+        _complain(failure)
+
+
+def _complain(failure: Exception) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": "a writer's caller failed", "exception": failure})
 
 
 def is_of_the_store(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from billing import bulk
 from gateway.domain.message import Flight
@@ -26,6 +26,10 @@ class Option(NamedTuple):
 
 _IN_USE = "message options"
 _INSERT = bulk.insert_into(message_option, *Option._fields)
+_ANY = "SELECT 1 FROM message_option LIMIT 1"
+_BY_IDS = select(*(message_option.c[name] for name in Option._fields)).where(
+    message_option.c.message_id.in_(bindparam("ids", expanding=True))
+)
 
 
 def insert(conn: Connection, rows: Sequence[Option]) -> None:
@@ -38,26 +42,26 @@ def insert(conn: Connection, rows: Sequence[Option]) -> None:
 def are_in_use(conn: Connection) -> bool:
     """Whether any message has options, as far as this connection knows; asked once, so that who uses none pays nothing."""
     if _IN_USE not in conn.info:
-        conn.info[_IN_USE] = conn.execute(select(message_option.c.message_id).limit(1)).first() is not None
+        conn.info[_IN_USE] = conn.exec_driver_sql(_ANY).first() is not None
     return bool(conn.info[_IN_USE])
 
 
 def dress(conn: Connection, flights: Sequence[Flight]) -> None:
     """For reading: give segments that were read from their rows the TLVs of their messages."""
-    if flights:
-        found = load(conn, sorted({flight.message.id for flight in flights}))
-        for flight in flights if found else ():
-            option = found.get(flight.message.id)
-            if option is not None and option.tlvs:
-                flight.tlvs = bytes(option.tlvs)
+    found = load(conn, sorted({flight.message.id for flight in flights}))
+    for flight in flights if found else ():
+        option = found.get(flight.message.id)
+        if option is not None and option.tlvs:
+            flight.tlvs = bytes(option.tlvs)
 
 
 def load(conn: Connection, message_ids: Sequence[int]) -> dict[int, Option]:
     """For reading: the options of those of these messages that have any, by message id."""
-    columns = [message_option.c[name] for name in Option._fields]
     found: dict[int, Option] = {}
+    # Asked each time, for only the writer's connection would know; but it is one row against hundreds.
+    if not message_ids or conn.exec_driver_sql(_ANY).first() is None:
+        return found
     for start in range(0, len(message_ids), _KEYS_A_QUERY):
-        keys = message_ids[start : start + _KEYS_A_QUERY]
-        for row in conn.execute(select(*columns).where(message_option.c.message_id.in_(keys))):
+        for row in conn.execute(_BY_IDS, {"ids": message_ids[start : start + _KEYS_A_QUERY]}):
             found[row[0]] = Option(*row)
     return found

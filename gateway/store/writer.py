@@ -108,7 +108,8 @@ class StoreWriter:
         group.items.append(item)
         group.dones.append(done)
         self._pending += 1
-        self._schedule()
+        if not (self._is_scheduled or self._is_busy):
+            self._schedule()
 
     async def run(self, fn: Callable[..., Result], *args: Any) -> Result:
         """Run `fn(conn, *args)` in a savepoint of the next transaction and return its result once that is on disk."""
