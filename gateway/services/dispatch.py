@@ -198,7 +198,7 @@ class Dispatch:
                 self._queues.wait_until(lane, flight, draft.schedule_at)
             self._wake(lane, self._world.clock.monotonic())
         else:
-            self._queues.join(lane, flights)
+            self._queues.join(lane, flights, has_time=draft.schedule_at is not None)
             self.pump(lane)
 
     def _put_off(self, lane: Lane, flight: Flight) -> None:
@@ -287,6 +287,8 @@ class Dispatch:
             elif is_mine:
                 self._put_off(lane, flight)
                 self._send_claimed(lane)
+            else:
+                self.pump(lane)  # it was taken back meanwhile: its room is the next one's
 
         return done
 

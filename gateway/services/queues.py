@@ -53,12 +53,18 @@ class Queues:
 
     # -- into memory, or not ------------------------------------------------------------------------------------------------
 
-    def join(self, lane: Lane, flights: list[Flight]) -> None:
-        """Segments of one message, on disk and ready to leave, join their queue: in memory while there is room, else in the table only."""
+    def join(self, lane: Lane, flights: list[Flight], *, has_time: bool = False) -> None:
+        """Segments of one message, on disk and ready to leave, join their queue: in memory while there is room, else in the table only.
+
+        `has_time`: their rows still wait for a time that came while they were written, and are in no queue of the table.
+        """
         key, first = flights[0].queue, flights[0].segment_id
         if lane.is_unread or key in lane.spilled or lane.room_in_memory(key, self._in_memory_max) < len(flights):
             if lane.is_looking or not lane.is_unread:  # else its rows will be found
-                lane.spill(key, first)
+                if has_time:
+                    self._to_table(lane, flights)
+                else:
+                    lane.spill(key, first)
         else:
             for flight in flights:
                 lane.waiting.put(key, flight)
@@ -202,14 +208,19 @@ class Queues:
             if (has_room and is_in_turn) or (is_whole and retry_at > now_us):
                 lane.retry(self._monotonic_of(retry_at), flight)
             elif retry_at <= now_us:
-                lane.spill(flight.queue, flight.segment_id).pending += 1
-                self._writer.put(self._release, flight.segment_id, self._released(lane, flight))
+                self._to_table(lane, [flight])
             else:
                 taken = place
                 break
         for lane in touched.values():
             self._pump(lane)
         return taken
+
+    def _to_table(self, lane: Lane, flights: list[Flight]) -> None:
+        """Segments whose time has come go into their queue in the table."""
+        for flight in flights:
+            lane.spill(flight.queue, flight.segment_id).pending += 1
+            self._writer.put(self._release, flight.segment_id, self._released(lane, flight))
 
     def _released(self, lane: Lane, flight: Flight) -> Callable[[None, BaseException | None], None]:
         def done(_result: None, _error: BaseException | None) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.domain.message import Flight, State
+from gateway.services import recall
 from gateway.store import queues
 from tests.support.lanes import ACME, BULK, NEVER, PHONE, House, play
 
@@ -261,7 +262,40 @@ def test_what_came_due_while_the_gateway_or_its_link_was_away_is_sent():
     play(main, in_memory_max=100)
 
 
+def test_what_comes_due_while_it_is_written_and_finds_no_memory_is_sent_all_the_same():
+    async def main(house: House) -> None:
+        link = house.link("a")
+        await house.submit(["first"])
+        await house.until(lambda: link.accepted == ["first"], 5)
+        link.go_down()
+        await house.submit([f"{number:03d}" for number in range(300)])
+
+        # Due by the time that it is on disk, and its queue goes on in the table.
+        await house.submit(["last"], schedule_at=house.world.clock.now_us() + 1)
+        await asyncio.sleep(10)
+        link.come_up()
+
+        await house.until(lambda: len(link.accepted) == 302, 30)
+        assert link.accepted[-1] == "last"
+
+    play(main, in_memory_max=100)
+
+
 # Messages that somebody changes
+
+
+def test_what_was_taken_back_leaves_its_place_to_the_next():
+    async def main(house: House) -> None:
+        link = house.link("a", window=2, is_up=False)
+        ids = await house.submit(["one", "two", "three"])
+        wanted = [(message_id, house.world.next_id()) for message_id in ids[:2]]
+        await house.writer.run(recall._take_back, wanted, recall.CANCELLED, house.world.clock.now_us())
+
+        link.come_up()
+
+        await house.until(lambda: link.accepted == ["three"], 5)
+
+    play(main)
 
 
 def test_a_withheld_message_stays_until_it_is_restored():
