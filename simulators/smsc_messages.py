@@ -93,7 +93,6 @@ def receipt(taken: Taken, dates: Dates, stat: str = "") -> DeliverSm:
     pdu, rule = taken.pdu, taken.rule
     stat = stat or rule.stat
     state = STATES.get(stat, MessageState.ENROUTE)
-    is_intermediate = stat == ENROUTE
     err = rule.err if stat == rule.stat else "000"
     receipt_id = taken.receipt_id.encode()
     dialect = DIALECTS[rule.dialect]
@@ -109,21 +108,31 @@ def receipt(taken: Taken, dates: Dates, stat: str = "") -> DeliverSm:
     )
     text = receipt_body(dialect, facts)
     tlvs = _receipt_tlvs(taken, receipt_id, state, err, dialect.tlvs)
-    for tag, value in dialect.vendor:
-        tlvs[tag] = value
+    tlvs.update(dialect.vendor)
     if dialect.is_payload:
         tlvs[PAYLOAD] = text
+    # Positional and in the order of the fields: one for every message of a load test.
     return DeliverSm(
-        source_addr_ton=pdu.dest_addr_ton,
-        source_addr_npi=pdu.dest_addr_npi,
-        source_addr=pdu.destination_addr,
-        dest_addr_ton=pdu.source_addr_ton,
-        dest_addr_npi=pdu.source_addr_npi,
-        destination_addr=pdu.source_addr,
-        esm_class=0x20 if is_intermediate else dialect.esm_class,
-        data_coding=8 if dialect.is_ucs2 else 0,
-        short_message=b"" if dialect.is_payload else text,
-        tlvs=tlvs or EMPTY_TLVS,
+        0,
+        0,
+        "",
+        pdu.dest_addr_ton,
+        pdu.dest_addr_npi,
+        pdu.destination_addr,
+        pdu.source_addr_ton,
+        pdu.source_addr_npi,
+        pdu.source_addr,
+        0x20 if stat == ENROUTE else dialect.esm_class,
+        0,
+        0,
+        "",
+        "",
+        0,
+        0,
+        8 if dialect.is_ucs2 else 0,
+        0,
+        b"" if dialect.is_payload else text,
+        tlvs or EMPTY_TLVS,
     )
 
 

@@ -131,7 +131,7 @@ def _short_message_decoder(cls: type[Any]) -> Decoder:
         if a < 0 or b < 0 or c < 0 or size < _SHORT_MESSAGE_MIN or d + 7 > size:
             return by_table(frame, status, sequence_number, sm_length_max)
         schedule = validity = ""
-        if frame[d] or frame[d + 1]:
+        if frame[d]:
             e = find(0, d, d + 17)
             f = find(0, e + 1, e + 18)
             if e < 0 or f < 0 or e - d not in (0, 16) or f - e not in (1, 17) or f + 6 > size:
@@ -139,6 +139,12 @@ def _short_message_decoder(cls: type[Any]) -> Decoder:
             schedule = frame[d:e].decode("latin-1")
             validity = frame[e + 1 : f].decode("latin-1")
             d = f - 1
+        elif frame[d + 1]:
+            f = find(0, d + 1, d + 18)
+            if f - d != 17 or f + 6 > size:
+                return by_table(frame, status, sequence_number, sm_length_max)
+            validity = frame[d + 1 : f].decode("latin-1")
+            d += 16
         start = d + 7
         end = start + frame[d + 6] if d + 6 < size else size + 1
         if end > size or end - start > sm_length_max:
