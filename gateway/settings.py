@@ -142,7 +142,7 @@ class Backlog(Section):
         2_592_000, ge=60, le=63_072_000, description="Farthest ahead that a message may be scheduled; what asks for more is refused"
     )
     in_memory_max: int = Field(
-        10_000, ge=100, le=1_000_000, description="Most waiting messages in memory per link; the rest is in the store"
+        20_000, ge=100, le=1_000_000, description="Most waiting messages in memory per link; the rest is in the store"
     )
 
 

@@ -9,6 +9,7 @@ from simulators.smsc import Smsc
 from simulators.smsc_config import SmscConfig
 from simulators.smsc_delivery import Delivery
 from simulators.smsc_session import SmscSession
+from simulators.smsc_treatment import Treatment
 
 
 class FarEnd(Smsc):
@@ -26,11 +27,21 @@ class FarEnd(Smsc):
             receipt_delay_ms=response_delay_ms + 1 if response_delay_ms else 0,
         )
         super().__init__(world, config)
+        usual = self.treatments.plain("")
+        assert usual is not None, "a far end has neither rules nor chance"
+        self._usual = usual
         self._meter = meter
         self._with_receipts = with_receipts
         if counts_receipts:
             self._answered = self.deliveries.answered
             self.deliveries.answered = self._receipt_answered  # type: ignore[method-assign]  # the one place that hears of it
+
+    def treatment_of(self, session: SmscSession, request: SubmitSm) -> Treatment:
+        """Always the usual: there is no rule to look for."""
+        return self._usual
+
+    def ids_for(self, session: SmscSession, treatment: Treatment) -> tuple[str, str]:
+        return self.ids.take()
 
     def submit(self, session: SmscSession, request: SubmitSm) -> None:
         index = index_of(request.destination_addr)

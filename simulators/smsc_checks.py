@@ -164,7 +164,8 @@ def seconds_until(text: str, now_us: int) -> float:
 def final_after_s(taken: Taken, delay_s: float) -> float:
     """When a message with times of its own is final: not before its schedule, and expired when its validity is over first."""
     pdu, now_us = taken.pdu, taken.at_us
-    delay_s += seconds_until(pdu.schedule_delivery_time, now_us)
+    if pdu.schedule_delivery_time:
+        delay_s += seconds_until(pdu.schedule_delivery_time, now_us)
     if not pdu.validity_period:
         return delay_s
     valid_s = seconds_until(pdu.validity_period, now_us)

@@ -191,9 +191,9 @@ class Lane:
         return self.waiting.depth(key) + (self.aside[key] if self.aside else 0)
 
     def room_in_memory(self, key: int, in_memory_max: int) -> int:
-        """How many more of a queue may be kept: never more than the memory that is left, so each leaves room for the others."""
+        """How many more of a queue may be kept: up to three times what is left then, so each leaves room for the others."""
         free = in_memory_max - self.waiting.count - len(self.retries) - (self.aside.total() if self.aside else 0)
-        return (free - self.queue_depth(key)) // 2 if free > 0 else 0
+        return (3 * free - self.queue_depth(key)) // 4 if free > 0 else 0
 
     def take(self) -> Flight:
         """The next of those that wait; its queue gets another page when it runs low."""

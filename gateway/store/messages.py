@@ -180,7 +180,7 @@ def find_by_smsc_ids(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[
     found: dict[tuple[str, str], Flight] = {}
     ids = sorted({smsc_id for _, smsc_id in keys})
     for start in range(0, len(ids), _KEYS_A_QUERY):
-        for row in conn.execute(_BY_SMSC_ID, {"smsc_ids": ids[start : start + _KEYS_A_QUERY]}):
+        for row in conn.execute(_BY_SMSC_ID, {"smsc_ids": ids[start : start + _KEYS_A_QUERY]}).all():
             flight, key = flight_of(row), (row[2], row[7])
             if key in wanted and (key not in found or found[key].segment_id < flight.segment_id):
                 found[key] = flight

@@ -81,7 +81,7 @@ def keys(conn: Connection, link: str) -> list[int]:
 def pages(conn: Connection, link: str, wanted: Sequence[Wanted]) -> list[list[Flight]]:
     """For reading: the next segments of these queues, each in order."""
     found = [
-        [flight_of(row) for row in conn.execute(_PAGE, {"link": link, "queue": each.queue, "after": each.after, "limit": each.limit})]
+        [flight_of(row) for row in conn.execute(_PAGE, {"link": link, "queue": each.queue, "after": each.after, "limit": each.limit}).all()]
         for each in wanted
     ]
     options.dress(conn, [flight for page in found for flight in page])
@@ -92,7 +92,7 @@ def due(conn: Connection, after: tuple[int, int], until: int, limit: int, link: 
     """For reading: segments whose time comes by `until`, after (retry_at, id), in that order; of one link, or of all."""
     asked = {"from_at": after[0], "from_id": after[1], "until": until, "limit": limit}
     rows = conn.execute(_DUE, asked) if link is None else conn.execute(_DUE_OF_LINK, {**asked, "link": link})
-    found = [Waiting(flight_of(row), row[-1]) for row in rows]
+    found = [Waiting(flight_of(row), row[-1]) for row in rows.all()]
     options.dress(conn, [each.flight for each in found])
     return found
 
