@@ -121,7 +121,7 @@ def _on_wire(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
 def _calm_phone(evidence: Evidence, kept: Kept) -> bool:
     """Whether a message must arrive on a calm day, and once."""
     sent = evidence.sent.get(kept.token)
-    phones = (*house.MAGIC_PHONES, house.SILENT_PHONE, house.LEAVING_PHONE)
+    phones = (*house.MAGIC_PHONES, house.SILENT_PHONE, house.LEAVING_PHONE, house.STOPPING_PHONE)
     return sent is not None and not sent.validity_s and sent.destination not in phones and not kept.taken_back
 
 

@@ -42,6 +42,8 @@ def manners_of(sim: Sim, carrier: str) -> Manners:
     habit = numbers.choice(sorted(HABITS))
     stats = numbers.choice([None, None, Mix(_CERTAIN if is_calm else _MIXED)])
     shuffle = numbers.choice([0, 0, 0, 3])
+    if is_calm and shuffle:
+        stats = None  # the later of two that contradict each other might come first
     usual = Rule(
         dialect=numbers.choice(sorted(DIALECTS)) if numbers.random() < 0.6 else "plain",
         receipt_bind=numbers.choice(["same", "other"]),

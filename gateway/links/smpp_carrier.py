@@ -49,7 +49,8 @@ class CarrierSide:
         self._writer = writer
         self._dispatch = dispatch
         self._receive: Bulk[Incoming, Received] = Bulk(receiving.receive_many, rank=6)
-        self._settle: Bulk[tuple[int, int], None] = Bulk(mo.settle_sessions, rank=6, is_kept=True)
+        self._settle: Bulk[mo.Parted, None] = Bulk(mo.settle_sessions, rank=6, is_kept=True)
+        self._open: dict[int, set[int]] = {}  # by session, what came by it and is not answered yet
         self._received = received
         self._counted = counted
         self._answered = answered
@@ -77,7 +78,8 @@ class CarrierSide:
         def done(_result: None, _error: BaseException | None) -> None:
             """Nobody waits for it."""
 
-        self._writer.put(self._settle, (session_id, since), done)
+        # What is still being written can't be answered any more: the carrier will send it again.
+        self._writer.put(self._settle, mo.Parted(session_id, since, frozenset(self._open.get(session_id, ()))), done)
 
     def received(self, bind: Bind, wire: SmppTransport, request: p.DeliverSm | p.DataSm, report: receipt.Report | None) -> None:
         """A deliver_sm or data_sm came."""
@@ -91,7 +93,13 @@ class CarrierSide:
             bind.respond(wire, request, Status.ESME_RX_P_APPN)
             return
 
+        unanswered = self._open.setdefault(incoming.session_id, set())
+        unanswered.add(incoming.id)
+
         def done(result: Received | None, error: BaseException | None) -> None:
+            unanswered.discard(incoming.id)
+            if not unanswered:
+                self._open.pop(incoming.session_id, None)
             if result is not None:
                 self._counted(result.effect, bind.link.name)
                 self._received(result)

@@ -93,10 +93,11 @@ class Spill:
 class Backoff:
     """A destination whose queue at the carrier is full: its segments wait, in order, and one goes ahead to ask."""
 
-    __slots__ = ("aside", "probe", "refusals", "until_s")
+    __slots__ = ("aside", "probe", "refusals", "returning", "until_s")
 
     def __init__(self) -> None:
         self.aside: list[Flight] = []
+        self.returning: set[int] = set()  # to be put aside when that is written down: nobody goes before them
         self.refusals = 0
         self.until_s = 0.0
         self.probe = 0  # the segment that asks
@@ -313,12 +314,25 @@ class Lane:
         self._crowd.clear()
         return True
 
+    def returns(self, flight: Flight) -> None:
+        """A claimed segment that must wait for its destination is being written down."""
+        self.backoffs[flight.message.destination].returning.add(flight.segment_id)
+
+    def came_back(self, flight: Flight) -> None:
+        """It is, and waits in its place again."""
+        backoff = self.backoffs.get(flight.message.destination)
+        if backoff is not None:
+            backoff.returning.discard(flight.segment_id)
+
     def ask_again(self, now_s: float) -> None:
         """Of each destination whose wait is over the first segment goes ahead to ask."""
         if now_s < self._asks_at:
             return
         for destination in [destination for destination, backoff in self.backoffs.items() if backoff.until_s <= now_s]:
             backoff = self.backoffs[destination]
+            if backoff.returning:
+                backoff.until_s = now_s + RETRY_S[0]
+                continue
             if not backoff.aside:
                 del self.backoffs[destination]
                 continue
@@ -333,7 +347,10 @@ class Lane:
         """The one that asked has an answer, and it is not that the queue is full: the others follow."""
         destination = flight.message.destination
         backoff = self.backoffs.get(destination)
-        if backoff is not None and backoff.probe == flight.segment_id:
+        if backoff is not None and backoff.probe == flight.segment_id and backoff.returning:
+            backoff.probe = 0
+            backoff.until_s = self._asks_at = 0.0
+        elif backoff is not None and backoff.probe == flight.segment_id:
             del self.backoffs[destination]
             for each in backoff.aside:
                 self._rejoin(each)

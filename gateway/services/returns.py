@@ -163,10 +163,15 @@ class Returns:
         """Back into the queue: at once in its old place, or after a delay."""
         now_us = self._world.clock.now_us()
         retry_at = now_us + int(delay_s * 1e6) if delay_s else None
+        leaving = self._lane_of(flight.link)
+        if leaving.backoffs and leaving.is_aside(flight):
+            leaving.returns(flight)
         retry = Retry(flight, status, now_us, retry_at, is_unknown)
 
         def done(_result: None, _error: BaseException | None) -> None:
             lane = self._lane_of(flight.link)
+            if lane.backoffs:
+                lane.came_back(flight)
             flight.is_possible_duplicate = flight.is_possible_duplicate or is_unknown
             if is_settling:
                 lane.settling = max(0, lane.settling - 1)

@@ -274,9 +274,16 @@ class Session(SessionCore):
         elif command_id in UNANSWERED:
             events.append(_violation(f"{CLASSES[command_id].__name__} in state {self._state.value}", 0, frame))
         else:
-            is_second_bind = command_id in BINDS and self.role is Role.SMSC and self._state in BOUND
-            status = Status.ESME_RALYBND if is_second_bind else Status.ESME_RINVBNDSTS
+            status = self._why_illegal(command_id)
             self._refuse(frame, command_id, sequence, status, f"{CLASSES[command_id].__name__} in state {self._state.value}", events)
+
+    def _why_illegal(self, command_id: int) -> Status:
+        if command_id in BINDS and self.role is Role.SMSC and self._state in BOUND:
+            return Status.ESME_RALYBND
+        if command_id in TRAFFIC and self.role is Role.ESME and self._state is State.UNBINDING and self._peer_unbind is None:
+            # It crossed our unbind: a refusal for good would cost a phone its message, one for now makes the SMSC keep it.
+            return Status.ESME_RX_T_APPN
+        return Status.ESME_RINVBNDSTS
 
     def _refuse(self, frame: bytes, command_id: int, sequence: int, status: int, reason: str, events: list[e.Event]) -> None:
         if command_id in UNANSWERED:

@@ -59,7 +59,8 @@ def insert_mo(conn: Connection, row: Mo) -> None:
 def is_repeat(conn: Connection, fingerprint: int, session_id: int, since: int) -> bool:
     """Whether the same came a short while ago over another connection: then the SMSC missed our answer and sent it again.
 
-    A connection that ended with unbind missed nothing: its rows are marked 0, and the same words once more are new words.
+    A connection that ended with unbind missed none of our answers: what was answered is marked 0, and the same words once more are
+    new words.
     """
     query = select(mo.c.id).where(
         mo.c.fingerprint == fingerprint, mo.c.received_at >= since, mo.c.session_id != session_id, mo.c.session_id != SETTLED
@@ -67,10 +68,19 @@ def is_repeat(conn: Connection, fingerprint: int, session_id: int, since: int) -
     return conn.execute(query.limit(1)).first() is not None
 
 
-def settle_sessions(conn: Connection, sessions: Sequence[tuple[int, int]]) -> list[None]:
-    """Mark what came by connections that ended in order: (session id, least id to look at)."""
-    for session_id, since_id in sessions:
-        conn.execute(update(mo).where(mo.c.id >= since_id, mo.c.session_id == session_id).values(session_id=SETTLED))
+class Parted(NamedTuple):
+    """A connection that ended in order: `since_id` is the least id to look at, `unheard` came by it and was not answered any more."""
+
+    session_id: int
+    since_id: int
+    unheard: frozenset[int]
+
+
+def settle_sessions(conn: Connection, sessions: Sequence[Parted]) -> list[None]:
+    """Mark what came by these connections and was answered."""
+    for session_id, since_id, unheard in sessions:
+        came_by_it = (mo.c.id >= since_id, mo.c.session_id == session_id, mo.c.id.not_in(unheard))
+        conn.execute(update(mo).where(*came_by_it).values(session_id=SETTLED))
     return [None] * len(sessions)
 
 

@@ -184,6 +184,23 @@ def test_a_full_queue_of_one_phone_waits_in_order_and_the_others_flow():
     play(main)
 
 
+@pytest.mark.parametrize("later_s", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("rate_per_s", [0.5, 2.0])
+def test_what_a_full_phone_refused_goes_first_also_while_the_store_is_slow(rate_per_s, later_s):
+    async def main(house: House) -> None:
+        refusal = iter([QUEUE_FULL])
+        link = house.link(rate_per_s=rate_per_s, script=lambda _flight: next(refusal, 0))
+        await house.submit(["one"])
+        await asyncio.sleep(later_s)
+        await house.submit(["two", "three"])
+
+        await house.until(lambda: len(link.accepted) == 3, 120)
+
+        assert link.accepted == ["one", "two", "three"]
+
+    play(main, commit_s=3.0)
+
+
 def test_more_for_a_full_phone_than_memory_holds_stops_neither_others_nor_loses_anything():
     async def main(house: House) -> None:
         full_until_s = house.now_s + 20

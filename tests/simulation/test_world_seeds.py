@@ -18,6 +18,18 @@ def test_ten_seeds_of_the_whole_house_keep_every_promise(first: int) -> None:
     assert all(verdict.delivered > 0 for verdict in verdicts)
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(392, id="a link unbinds before what it was handed is answered, and is handed it again"),
+        pytest.param(616, id="a phone's full queue is refused while the disk is slow"),
+        pytest.param(706, id="a delivery crosses the unbind of a link"),
+    ],
+)
+def test_a_seed_that_found_something_once_finds_nothing_now(seed: int) -> None:
+    assert [str(violation) for violation in play(seed).violations] == []
+
+
 def test_the_same_seed_plays_the_same_run() -> None:
     once, again = play(2), play(2)
 

@@ -23,6 +23,7 @@ from gateway.store.engine import open_reading, open_writing
 from gateway.store.reader import StoreReader
 from gateway.store.schema import attempt, segment
 from gateway.store.writer import StoreWriter
+from simulators.faults import ExecutorFaults, FaultPlan
 from simulators.world import Sim, run
 
 DAY_US = 86_400_000_000
@@ -236,12 +237,14 @@ def play(
     reroute: Reroute | None = None,
     is_stopped: Stopped | None = None,
     seed: int = 1,
+    commit_s: float = 0.0,
 ) -> None:
-    """Play in virtual time."""
+    """Play in virtual time; each commit takes `commit_s`, 0 for what a good disk needs."""
 
     async def begin(sim: Sim) -> None:
         house = House(sim, in_memory_max)
         await house.open(reroute, is_stopped)
         await main(house)
 
-    run(begin, seed)
+    plan = FaultPlan(seed, executor=ExecutorFaults(commit_s, commit_s)) if commit_s else FaultPlan(seed)
+    run(begin, seed, plan=plan)
