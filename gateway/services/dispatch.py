@@ -163,7 +163,7 @@ class Dispatch:
     def reserve(self, name: str, segments: int, policy: UnknownOutcome) -> bool:
         """Keep room for segments that may leave at once, or nearly; False when they must queue."""
         lane = self.lanes.get(name)
-        if lane is None or lane.waiting.count or lane.spilled or lane.is_unread:
+        if lane is None or lane.waiting.count or lane.moving or lane.spilled or lane.is_unread:
             return False
         now_s = self._world.clock.monotonic()
         room = lane.room_ahead(now_s) if policy is UnknownOutcome.RESEND else lane.room(now_s)
@@ -182,7 +182,7 @@ class Dispatch:
         flights = draft.flights()
         if draft.is_claimed:
             lane.reserved -= len(flights)
-            if lane.claimed.count or lane.waiting.count or lane.backoffs:
+            if lane.claimed.count or lane.waiting.count or lane.moving or lane.backoffs:
                 for flight in flights:
                     self._put_off(lane, flight)
                 self._send_claimed(lane)
@@ -270,6 +270,7 @@ class Dispatch:
             lane.pace.take(1)
             flight.attempts += 1
             self._claiming.add(flight.segment_id)
+            lane.moves(flight)
             self._writer.put(self._claim, (flight, now_us), self._claimed(lane, flight, is_ahead))
 
     def _claimed(self, lane: Lane, flight: Flight, is_ahead: bool) -> Callable[[bool | None, BaseException | None], None]:
@@ -278,6 +279,7 @@ class Dispatch:
             if not is_ahead:
                 lane.promised -= 1
             self._claiming.discard(flight.segment_id)
+            lane.has_moved(flight)
             if error is not None:
                 flight.attempts -= 1
                 now_s = self._world.clock.monotonic()

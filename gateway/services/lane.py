@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from bisect import insort
 from collections import Counter
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -113,6 +114,7 @@ class Lane:
         self.reroute_after_s = reroute_after_s
         self.waiting: FairQueues[Flight] = FairQueues(_segment_id)
         self.claimed: FairQueues[Flight] = FairQueues(_segment_id)  # ahead of the window
+        self.moving: dict[int, list[int]] = {}  # by queue, segments that are being claimed or given back; in order
         self.retries: list[tuple[float, int, Flight]] = []  # whose time comes soon
         self.backoffs: dict[str, Backoff] = {}
         self.aside: Counter[int] = Counter()  # by queue, how many wait for their destination
@@ -203,6 +205,24 @@ class Lane:
         if key in self.spilled and self.queue_depth(key) < PAGE:
             self.hungry[key] = None
         return flight
+
+    def moves(self, flight: Flight) -> None:
+        """Its claim, or its way back into its queue, is being written: what comes after it waits."""
+        insort(self.moving.setdefault(flight.queue, []), flight.segment_id)
+
+    def has_moved(self, flight: Flight) -> None:
+        """It is on disk, or never will be."""
+        ids = self.moving[flight.queue]
+        ids.remove(flight.segment_id)
+        if not ids:
+            del self.moving[flight.queue]
+
+    def has_before(self, flight: Flight) -> bool:
+        """Whether something of its queue has to leave first."""
+        ids = self.moving.get(flight.queue)
+        if ids is not None and ids[0] < flight.segment_id:
+            return True
+        return bool(self.waiting.count) and self.waiting.has_before(flight.queue, flight.segment_id)
 
     def spill(self, key: int, first_id: int) -> Spill:
         """A row of this queue lies in the table only."""

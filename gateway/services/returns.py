@@ -152,7 +152,7 @@ class Returns:
 
     def ready(self, lane: Lane, flight: Flight) -> None:
         """A claimed segment waits for the window, behind nothing of its queue that has to be claimed first."""
-        if lane.waiting.count and lane.waiting.has_before(flight.queue, flight.segment_id):
+        if lane.has_before(flight):
             self.again(flight, None)
         else:
             lane.claimed.put(flight.queue, flight)
@@ -163,15 +163,21 @@ class Returns:
         """Back into the queue: at once in its old place, or after a delay."""
         now_us = self._world.clock.now_us()
         retry_at = now_us + int(delay_s * 1e6) if delay_s else None
-        leaving = self._lane_of(flight.link)
-        if leaving.backoffs and leaving.is_aside(flight):
-            leaving.returns(flight)
+        left = self._lane_of(flight.link)
+        is_aside = bool(left.backoffs) and left.is_aside(flight)
+        is_moving = retry_at is None and not is_aside and (status is None or is_settling)
+        if is_aside:
+            left.returns(flight)
+        elif is_moving:
+            left.moves(flight)
         retry = Retry(flight, status, now_us, retry_at, is_unknown)
 
         def done(_result: None, _error: BaseException | None) -> None:
             lane = self._lane_of(flight.link)
             if lane.backoffs:
                 lane.came_back(flight)
+            if is_moving:
+                left.has_moved(flight)
             flight.is_possible_duplicate = flight.is_possible_duplicate or is_unknown
             if is_settling:
                 lane.settling = max(0, lane.settling - 1)

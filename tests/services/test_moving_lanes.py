@@ -281,6 +281,25 @@ def test_what_comes_due_while_it_is_written_and_finds_no_memory_is_sent_all_the_
     play(main, in_memory_max=100)
 
 
+@pytest.mark.parametrize("gap_s", [0.0, 0.0005, 0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("commit_s", [0.001, 0.7, 3.0])
+def test_what_comes_while_a_fresh_link_looks_for_its_queue_leaves_in_order(commit_s, gap_s):
+    async def main(house: House) -> None:
+        link = house.link()
+        texts = [f"{number}" for number in range(6)]
+
+        async def submit(number: int) -> None:
+            await asyncio.sleep(gap_s * number)
+            await house.submit([texts[number]])
+
+        await asyncio.gather(*(submit(number) for number in range(6)))
+        await house.until(lambda: len(link.accepted) == 6, 120)
+
+        assert link.accepted == texts
+
+    play(main, commit_s=commit_s)
+
+
 # Messages that somebody changes
 
 
