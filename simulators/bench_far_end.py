@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.smpp.pdu import SubmitSm
+from gateway.smpp.pdu import Pdu, SubmitSm
 from gateway.world import World
 from simulators.bench_meter import Meter, index_of
 from simulators.smsc import Smsc
 from simulators.smsc_config import SmscConfig
 from simulators.smsc_delivery import Delivery
+from simulators.smsc_messages import Taken
 from simulators.smsc_session import SmscSession
 from simulators.smsc_treatment import Treatment
 
@@ -42,6 +43,26 @@ class FarEnd(Smsc):
 
     def ids_for(self, session: SmscSession, treatment: Treatment) -> tuple[str, str]:
         return self.ids.take()
+
+    def check(self, request: SubmitSm, treatment: Treatment, version: int = 0) -> int:
+        """Takes everything."""
+        self.counts.submits += 1
+        return 0
+
+    def take(self, session: SmscSession, request: SubmitSm, treatment: Treatment, ids: tuple[str, str]) -> Taken:
+        """Nothing is scheduled here, and nothing lasts longer than its validity."""
+        self.counts.accepted += 1
+        taken = Taken(ids, self.world.clock.now_us(), session.system_id, request, treatment.rule)
+        if request.registered_delivery:
+            self.timeline.after(treatment.receipt_delay_s, self._finish, taken, session, treatment.copies)
+        return taken
+
+    def respond(self, session: SmscSession, request: Pdu, response: Pdu, treatment: Treatment) -> None:
+        """Always, and after the usual delay."""
+        if treatment.response_delay_s:
+            self.timeline.after(treatment.response_delay_s, session.answer, request, response)
+        else:
+            session.session.respond(request, response)
 
     def submit(self, session: SmscSession, request: SubmitSm) -> None:
         index = index_of(request.destination_addr)
