@@ -17,6 +17,10 @@ from gateway.world import Clock
 
 WRITE_BUFFER_MAX = 1024 * 1024
 STALLED_S = 30.0
+# What one connection may say in one turn of the loop; unasked, uvloop reads up to 8 MB before it looks at anybody else.
+SLICE_BYTES = 64 * 1024
+# How long a peer is not heard that said a slice, more than any PDU, of nothing for us to do: enquire_link in thousands, or refuse.
+PAUSE_S = 0.1
 
 
 class SmppTransport(asyncio.Protocol):
@@ -24,8 +28,8 @@ class SmppTransport(asyncio.Protocol):
 
     # Thousands of idle sessions are normal at a door: no dict for each.
     __slots__ = (
-        "_clock", "_handle", "_is_flushing", "_is_unwanted", "_loop", "_made", "_stalled_at", "_timer", "_timer_at", "_transport",
-        "failure", "peer", "session",
+        "_clock", "_handle", "_idle_bytes", "_is_flushing", "_is_unwanted", "_loop", "_made", "_rest", "_stalled_at", "_timer",
+        "_timer_at", "_transport", "failure", "peer", "session",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +50,8 @@ class SmppTransport(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._stalled_at: float | None = None
+        self._rest = b""  # read and not taken yet; while there is some, nothing more is read
+        self._idle_bytes = 0  # taken since something was to be done
         self._is_unwanted = False
         self._made = made
 
@@ -68,9 +74,38 @@ class SmppTransport(asyncio.Protocol):
         self.flush_soon()
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > SLICE_BYTES:
+            data, self._rest = data[:SLICE_BYTES], data[SLICE_BYTES:]
+        self._take(data)
+        if self._rest or self._idle_bytes > SLICE_BYTES:
+            self._let_others_go_first()
+
+    def _let_others_go_first(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        if self._idle_bytes > SLICE_BYTES:
+            self._idle_bytes = 0
+            self._loop.call_later(PAUSE_S, self._hear_on)
+        else:
+            self._loop.call_soon(self._hear_on)
+
+    def _hear_on(self) -> None:
+        if self._transport is None or self._stalled_at is not None:
+            return  # the rest is taken when the connection is lost, or the peer reads again
+        if self._rest:
+            data, self._rest = self._rest[:SLICE_BYTES], self._rest[SLICE_BYTES:]
+            self._take(data)
+            self._let_others_go_first()
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _take(self, data: bytes) -> None:
         events = self.session.receive_data(data, self._clock.monotonic())
         if events:
+            self._idle_bytes = 0
             self._handle(self, events)
+        else:
+            self._idle_bytes += len(data)
         self.flush_soon()
         self._arm()
 
@@ -79,6 +114,9 @@ class SmppTransport(asyncio.Protocol):
             self._timer.cancel()
         self._transport = None
         self.failure = exc
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._take(rest)
         events = self.session.receive_eof(self._clock.monotonic())
         if events:
             self._handle(self, events)
@@ -92,8 +130,7 @@ class SmppTransport(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._stalled_at = None
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._hear_on()
 
     def send(self, request: Pdu, context: object = None) -> None:
         """Queue a request; it leaves with this loop turn. Raises what the session raises."""
