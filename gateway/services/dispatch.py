@@ -17,6 +17,7 @@ from gateway.domain.pacing import Pace
 from gateway.domain.verdict import ErrorTable
 from gateway.services.catalogue import Catalogue
 from gateway.services.lane import Lane, LaneState, LinkPort
+from gateway.services.offers import Offers
 from gateway.services.outcome import Notice, Outcome
 from gateway.services.ports import Reader
 from gateway.services.queues import Queues
@@ -28,8 +29,6 @@ from gateway.world import World
 
 # After a store that could not be written.
 STORE_PAUSE_S = 0.5
-# How much of a down link's queue is given to others in a second; what no other link took is not offered again before OFFER_S.
-OFFERED_MAX, OFFER_S = 2_000, 30.0
 
 
 class Limits(NamedTuple):
@@ -79,6 +78,7 @@ class Dispatch:
             noticed=noticed,
             reroute=reroute,
         )
+        self._offers = Offers(self._queues, self._returns)
         self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account, metered).accept_many, rank=0)
         self._claim = self._returns.claim
         self._claiming = self._queues.claiming
@@ -260,8 +260,8 @@ class Dispatch:
             lane.take()
             if self._is_over(lane, flight, now_us):
                 continue
-            if lane.backoffs and lane.is_aside(flight):
-                lane.put_aside(flight)
+            if lane.backoffs and lane.backoffs.is_aside(flight):
+                lane.backoffs.put(flight)
                 continue
             tokens, room, strict, ahead = tokens - 1, room - 1, strict - 1, ahead - 1
             lane.reserved += 1
@@ -315,7 +315,7 @@ class Dispatch:
 
     def _send(self, lane: Lane, flight: Flight, now_s: float) -> None:
         # Where a bind went away before a byte left, or its destination must wait: not unknown, it can simply wait again.
-        if (lane.backoffs and lane.is_aside(flight)) or not lane.link.send(flight):
+        if (lane.backoffs and lane.backoffs.is_aside(flight)) or not lane.link.send(flight):
             self._returns.again(flight, None)
         else:
             flight.sent_s = now_s
@@ -359,33 +359,10 @@ class Dispatch:
             lane.throughput.mark(lane.accepted, now_s)
             if lane.spilled:
                 lane.look_for_hunger()
-            if lane.link.is_up:
-                lane.down_since = None
-            elif lane.down_since is None:
-                lane.down_since = now_s
-            elif lane.reroute_after_s and now_s - lane.down_since >= lane.reroute_after_s and now_s >= lane.offered_s + OFFER_S:
-                self._offer(lane, now_s)
+            self._offers.look_at(lane, now_s)
             if lane.hungry:
                 self.pump(lane)
         await self._queues.read_due()
-
-    def _offer(self, lane: Lane, now_s: float) -> None:
-        """Offer what waits for a link that is down to the routes, a page at a time; what they leave here stays, and is offered again."""
-        kept: list[Flight] = []
-        moved = 0
-        while lane.waiting.count and moved < OFFERED_MAX:
-            flight = lane.take()
-            parts = [flight, *lane.waiting.remove(flight.queue, flight.segment_id + 1, flight.message.id + flight.message.segments)]
-            if self._returns.moves(lane, parts, None):
-                moved += len(parts)
-            else:
-                kept.extend(parts)
-        for flight in kept:
-            lane.waiting.put(flight.queue, flight)
-        if kept and not moved:
-            lane.offered_s = now_s
-        if (lane.hungry or lane.is_unread) and not lane.is_loading:
-            self._queues.load(lane)
 
     # -- starting and stopping ------------------------------------------------------------------------------------------------
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 from bisect import insort
-from collections import Counter
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from gateway.domain.backoff import Backoffs
 from gateway.domain.fairness import FairQueues, is_urgent
 from gateway.domain.message import Flight
 from gateway.domain.pacing import Pace, Throughput
-from gateway.domain.verdict import RETRY_S, ErrorTable
+from gateway.domain.verdict import ErrorTable
 from gateway.store.queues import Wanted
 
 PAGE = 500
 QUEUES_A_READ = 50
-# A phone whose queue is full says nothing about the link; this many phones within a second do.
-CROWD, CROWD_S = 10, 1.0
-
 _segment_id = attrgetter("segment_id")
 
 
@@ -91,19 +88,6 @@ class Spill:
         self.pending = 0  # rows on their way into the queue
 
 
-class Backoff:
-    """A destination whose queue at the carrier is full: its segments wait, in order, and one goes ahead to ask."""
-
-    __slots__ = ("aside", "probe", "refusals", "returning", "until_s")
-
-    def __init__(self) -> None:
-        self.aside: list[Flight] = []
-        self.returning: set[int] = set()  # to be put aside when that is written down: nobody goes before them
-        self.refusals = 0
-        self.until_s = 0.0
-        self.probe = 0  # the segment that asks
-
-
 class Lane:
     """One link's lane."""
 
@@ -116,8 +100,7 @@ class Lane:
         self.claimed: FairQueues[Flight] = FairQueues(_segment_id)  # ahead of the window
         self.moving: dict[int, list[int]] = {}  # by queue, segments that are being claimed or given back; in order
         self.retries: list[tuple[float, int, Flight]] = []  # whose time comes soon
-        self.backoffs: dict[str, Backoff] = {}
-        self.aside: Counter[int] = Counter()  # by queue, how many wait for their destination
+        self.backoffs = Backoffs()
         self.spilled: dict[int, Spill] = {}
         self.hungry: dict[int, None] = {}  # spilled queues with room for a page
         self.is_unread = True  # until its queues were looked up: there may be rows of an earlier run
@@ -137,13 +120,11 @@ class Lane:
         self.reroutes = 0
         self.throughput = Throughput(now_s)
         self.timer: asyncio.TimerHandle | None = None
-        self._crowd: list[float] = []
-        self._asks_at = 0.0  # when the next destination is to be asked
 
     @property
     def depth(self) -> int:
         """How many segments are in memory and have not left."""
-        return self.waiting.count + self.claimed.count + len(self.retries) + self.aside.total()
+        return self.waiting.count + self.claimed.count + len(self.retries) + self.backoffs.aside.total()
 
     def state(self, now_s: float) -> LaneState:
         """How it stands."""
@@ -191,11 +172,11 @@ class Lane:
 
     def queue_depth(self, key: int) -> int:
         """How much of the memory a queue has."""
-        return self.waiting.depth(key) + (self.aside[key] if self.aside else 0)
+        return self.waiting.depth(key) + (self.backoffs.aside[key] if self.backoffs else 0)
 
     def room_in_memory(self, key: int, in_memory_max: int) -> int:
         """How many more of a queue may be kept: up to three times what is left then, so each leaves room for the others."""
-        free = in_memory_max - self.waiting.count - len(self.retries) - (self.aside.total() if self.aside else 0)
+        free = in_memory_max - self.waiting.count - len(self.retries) - (self.backoffs.aside.total() if self.backoffs else 0)
         return (3 * free - self.queue_depth(key)) // 4 if free > 0 else 0
 
     def take(self) -> Flight:
@@ -252,8 +233,7 @@ class Lane:
 
     def known(self, key: int) -> frozenset[int]:
         """The segments of a queue that wait in memory."""
-        aside = (flight for backoff in self.backoffs.values() for flight in backoff.aside if flight.queue == key)
-        return frozenset(flight.segment_id for flights in (self.waiting.in_queue(key), aside) for flight in flights)
+        return frozenset(flight.segment_id for flights in (self.waiting.in_queue(key), self.backoffs.known(key)) for flight in flights)
 
     def look_for_hunger(self) -> None:
         """Queues of which memory has nothing want a page, however they came to that."""
@@ -280,14 +260,12 @@ class Lane:
 
     def hurry(self, destination: str, now_s: float) -> bool:
         """Let what waits to be tried again for a destination be due now; whether there is any."""
-        backoff = self.backoffs.get(destination)
-        if backoff is not None:
-            backoff.until_s = self._asks_at = now_s
+        is_waiting = self.backoffs.hurry(destination, now_s)
         is_retried = any(flight.message.destination == destination for _, _, flight in self.retries)
         if is_retried:
             self.retries = [(now_s, *entry[1:]) if entry[2].message.destination == destination else entry for entry in self.retries]
             heapq.heapify(self.retries)
-        return is_retried or backoff is not None
+        return is_retried or is_waiting
 
     def withhold(self, message_id: int, last_id: int) -> None:
         """Take a message's segments out of memory."""
@@ -296,89 +274,22 @@ class Lane:
         if any(message_id <= entry[1] <= last_id for entry in self.retries):
             self.retries = [entry for entry in self.retries if not message_id <= entry[1] <= last_id]
             heapq.heapify(self.retries)
-        for backoff in self.backoffs.values():
-            gone = [flight for flight in backoff.aside if message_id <= flight.segment_id <= last_id]
-            if gone:
-                self.aside.subtract(flight.queue for flight in gone)
-                backoff.aside = [flight for flight in backoff.aside if flight not in gone]
+        self.backoffs.withhold(message_id, last_id)
         self.look_for_hunger()
 
     # -- destinations whose queue is full ---------------------------------------------------------------------------------------
 
-    def is_aside(self, flight: Flight) -> bool:
-        """Whether a segment must wait for its destination."""
-        backoff = self.backoffs.get(flight.message.destination)
-        return backoff is not None and backoff.probe != flight.segment_id
-
-    def put_aside(self, flight: Flight) -> None:
-        """Let a segment wait for its destination."""
-        self.backoffs[flight.message.destination].aside.append(flight)
-        self.aside[flight.queue] += 1
-
-    def back_off(self, flight: Flight, now_s: float) -> bool:
-        """A destination's queue is full: wait, longer each time; True when so many are full at once that it is the link."""
-        destination = flight.message.destination
-        backoff = self.backoffs.get(destination)
-        if backoff is None:
-            backoff = self.backoffs[destination] = Backoff()
-            self._crowd = [at for at in self._crowd if at > now_s - CROWD_S]
-            self._crowd.append(now_s)
-        # What was in the window with the first only says the same again.
-        if backoff.until_s <= now_s or backoff.probe == flight.segment_id:
-            backoff.until_s = now_s + RETRY_S[min(backoff.refusals, len(RETRY_S) - 1)]
-            backoff.refusals += 1
-            backoff.probe = 0
-            self._asks_at = min(each.until_s for each in self.backoffs.values()) if len(self.backoffs) < CROWD else now_s
-        if len(self._crowd) < CROWD:
-            return False
-        self._crowd.clear()
-        return True
-
-    def returns(self, flight: Flight) -> None:
-        """A claimed segment that must wait for its destination is being written down."""
-        self.backoffs[flight.message.destination].returning.add(flight.segment_id)
-
-    def came_back(self, flight: Flight) -> None:
-        """It is, and waits in its place again."""
-        backoff = self.backoffs.get(flight.message.destination)
-        if backoff is not None:
-            backoff.returning.discard(flight.segment_id)
-
     def ask_again(self, now_s: float) -> None:
         """Of each destination whose wait is over the first segment goes ahead to ask."""
-        if now_s < self._asks_at:
-            return
-        for destination in [destination for destination, backoff in self.backoffs.items() if backoff.until_s <= now_s]:
-            backoff = self.backoffs[destination]
-            if backoff.returning:
-                backoff.until_s = now_s + RETRY_S[0]
-                continue
-            if not backoff.aside:
-                del self.backoffs[destination]
-                continue
-            first = min(backoff.aside, key=_segment_id)
-            backoff.aside.remove(first)
-            backoff.probe = first.segment_id
-            backoff.until_s = now_s + RETRY_S[-1]  # should the one that asks get lost on its way
-            self._rejoin(first)
-        self._asks_at = min((backoff.until_s for backoff in self.backoffs.values()), default=0.0)
+        for flight in self.backoffs.ask(now_s):
+            self._rejoin(flight)
 
     def answered(self, flight: Flight) -> None:
         """The one that asked has an answer, and it is not that the queue is full: the others follow."""
-        destination = flight.message.destination
-        backoff = self.backoffs.get(destination)
-        if backoff is not None and backoff.probe == flight.segment_id and backoff.returning:
-            backoff.probe = 0
-            backoff.until_s = self._asks_at = 0.0
-        elif backoff is not None and backoff.probe == flight.segment_id:
-            del self.backoffs[destination]
-            for each in backoff.aside:
-                self._rejoin(each)
+        for each in self.backoffs.answered(flight):
+            self._rejoin(each)
 
     def _rejoin(self, flight: Flight) -> None:
-        self.aside[flight.queue] -= 1
-        if not self.aside[flight.queue]:
-            del self.aside[flight.queue]
         self.waiting.put(flight.queue, flight)
         if flight.queue in self.spilled:
             self.hungry[flight.queue] = None
@@ -387,7 +298,7 @@ class Lane:
         """When there is something to do: a retry, a question to a destination, the end of a pause, or a token, whichever is first."""
         due = self.retries[0][0] if self.retries else None
         if self.backoffs:
-            due = self._asks_at if due is None else min(due, self._asks_at)
+            due = self.backoffs.asks_at if due is None else min(due, self.backoffs.asks_at)
         if self.waiting.count or self.hungry or self.claimed.count:
             at = None
             if self.paused_until > now_s:

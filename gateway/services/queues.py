@@ -74,8 +74,8 @@ class Queues:
         if lane.is_unread:
             if lane.is_looking:
                 lane.spill(flight.queue, flight.segment_id)
-        elif lane.is_aside(flight):
-            lane.put_aside(flight)
+        elif lane.backoffs.is_aside(flight):
+            lane.backoffs.put(flight)
         else:
             lane.waiting.put(flight.queue, flight)
 

@@ -104,7 +104,7 @@ class Returns:
         if verdict is Verdict.THROTTLED:
             lane.throttles += 1
             self._slow_down(lane)
-        is_crowd = verdict is Verdict.BUSY and lane.back_off(flight, self._world.clock.monotonic())
+        is_crowd = verdict is Verdict.BUSY and lane.backoffs.refused(flight, self._world.clock.monotonic())
         if is_crowd:
             self._slow_down(lane)
         is_sent_once = flight.message.esm_class & MODE_MASK in SENT_ONCE
@@ -164,10 +164,10 @@ class Returns:
         now_us = self._world.clock.now_us()
         retry_at = now_us + int(delay_s * 1e6) if delay_s else None
         left = self._lane_of(flight.link)
-        is_aside = bool(left.backoffs) and left.is_aside(flight)
+        is_aside = bool(left.backoffs) and left.backoffs.is_aside(flight)
         is_moving = retry_at is None and not is_aside and (status is None or is_settling)
         if is_aside:
-            left.returns(flight)
+            left.backoffs.returns(flight)
         elif is_moving:
             left.moves(flight)
         retry = Retry(flight, status, now_us, retry_at, is_unknown)
@@ -175,7 +175,7 @@ class Returns:
         def done(_result: None, _error: BaseException | None) -> None:
             lane = self._lane_of(flight.link)
             if lane.backoffs:
-                lane.came_back(flight)
+                lane.backoffs.came_back(flight)
             if is_moving:
                 left.has_moved(flight)
             flight.is_possible_duplicate = flight.is_possible_duplicate or is_unknown
