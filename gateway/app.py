@@ -346,7 +346,7 @@ class Gateway:
         if received.handover is not None:
             self.delivering.offer(received.handover)
         if received.reply is not None:
-            self.dispatch.committed(received.reply)
+            self.dispatch.replied(received.reply)
 
     def _queued(self, queued: int, parked: int) -> None:
         self.reception.queued = self.tally.metrics.backlog = queued

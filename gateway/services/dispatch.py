@@ -163,11 +163,15 @@ class Dispatch:
     def reserve(self, name: str, segments: int, policy: UnknownOutcome) -> bool:
         """Keep room for segments that may leave at once, or nearly; False when they must queue."""
         lane = self.lanes.get(name)
-        if lane is None or lane.waiting.count or lane.moving or lane.spilled or lane.is_unread:
+        if lane is None:
+            return False
+        if lane.joining or lane.waiting.count or lane.moving or lane.spilled or lane.is_unread:
+            lane.joining += 1
             return False
         now_s = self._world.clock.monotonic()
         room = lane.room_ahead(now_s) if policy is UnknownOutcome.RESEND else lane.room(now_s)
         if room < segments:
+            lane.joining += 1
             return False
         lane.reserved += segments
         lane.pace.take(segments)
@@ -178,9 +182,8 @@ class Dispatch:
         lane = self.lanes.get(draft.link)
         if lane is None:
             self._orphaned(draft)
-            return
-        flights = draft.flights()
-        if draft.is_claimed:
+        elif draft.is_claimed:
+            flights = draft.flights()
             lane.reserved -= len(flights)
             if lane.claimed.count or lane.waiting.count or lane.moving or lane.backoffs:
                 for flight in flights:
@@ -193,12 +196,24 @@ class Dispatch:
                     self._put_off(lane, flight)
                 else:
                     self._send(lane, flight, now_s)
-        elif draft.schedule_at is not None and draft.schedule_at > self._world.clock.now_us():
+        else:
+            lane.joined(draft.schedule_at)
+            self._queue(lane, draft)
+
+    def replied(self, draft: Draft) -> None:
+        """A reply is on disk, written together with the MO that it answers: queue it."""
+        lane = self.lanes.get(draft.link)
+        if lane is not None:
+            self._queue(lane, draft)
+
+    def _queue(self, lane: Lane, draft: Draft) -> None:
+        flights, schedule_at = draft.flights(), draft.schedule_at
+        if schedule_at is not None and schedule_at > self._world.clock.now_us():
             for flight in flights:
-                self._queues.wait_until(lane, flight, draft.schedule_at)
+                self._queues.wait_until(lane, flight, schedule_at)
             self._wake(lane, self._world.clock.monotonic())
         else:
-            self._queues.join(lane, flights, has_time=draft.schedule_at is not None)
+            self._queues.join(lane, flights, has_time=schedule_at is not None)
             self.pump(lane)
 
     def _put_off(self, lane: Lane, flight: Flight) -> None:
@@ -214,12 +229,16 @@ class Dispatch:
                 self._returns.again(flight, None)
 
     def abandoned(self, draft: Draft) -> None:
-        """A draft was not written: give its reserved room back."""
+        """A draft was not written: give its reserved room, or its place among those that join, back."""
         lane = self.lanes.get(draft.link)
-        if lane is not None and draft.is_claimed:
+        if lane is None:
+            return
+        if draft.is_claimed:
             lane.reserved -= len(draft.bodies)
             lane.pace.take(-len(draft.bodies))
             self.pump(lane)
+        else:
+            lane.joined(draft.schedule_at)
 
     # -- sending --------------------------------------------------------------------------------------------------------
 

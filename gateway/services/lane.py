@@ -109,6 +109,7 @@ class Lane:
         self.is_closed = False  # held, removed or stopping: nothing more is claimed
         self.is_removed = False
         self.reserved = 0
+        self.joining = 0  # drafts that found no room, and are in no queue before they are on disk: whoever comes now, comes after them
         self.promised = 0  # room kept for what must not be claimed ahead
         self.unpaid = 0  # claimed, and refused for speed: each goes again when the pace has a token for it
         self.settling = 0  # refused for speed, and their rows are not written yet
@@ -186,6 +187,11 @@ class Lane:
         if key in self.spilled and self.queue_depth(key) < PAGE:
             self.hungry[key] = None
         return flight
+
+    def joined(self, schedule_at: int | None) -> None:
+        """A draft that found no room is in its queue, or was not written."""
+        if schedule_at is None:
+            self.joining = max(0, self.joining - 1)
 
     def moves(self, flight: Flight) -> None:
         """Its claim, or its way back into its queue, is being written: what comes after it waits."""

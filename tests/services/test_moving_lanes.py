@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import Connection
 
-from gateway.domain.message import Flight, State
+from gateway.domain.message import Flight, State, UnknownOutcome
 from gateway.services import recall
 from gateway.store import queues
+from gateway.store.schema import opt_out
 from tests.support.lanes import ACME, BULK, NEVER, PHONE, House, play
 
 SECOND_US = 1_000_000
@@ -21,6 +23,10 @@ def to_b(_flight: Flight, _status: int | None) -> str | None:
 def round_about(flight: Flight, _status: int | None) -> str | None:
     """A route that knows only its neighbours, and nothing of where a segment was."""
     return {"a": "b", "b": "a"}[flight.link]
+
+
+def _opt_out(conn: Connection, phone: str) -> None:
+    conn.execute(opt_out.insert(), {"msisdn": phone, "short_code": "10690001", "since": 1})
 
 
 def nowhere(_flight: Flight, _status: int | None) -> str | None:
@@ -298,6 +304,42 @@ def test_what_comes_while_a_fresh_link_looks_for_its_queue_leaves_in_order(commi
         assert link.accepted == texts
 
     play(main, commit_s=commit_s)
+
+
+def test_what_comes_while_one_that_found_no_room_is_written_is_not_claimed_before_it_and_given_back():
+    async def main(house: House) -> None:
+        link = house.link(window=10, rtt_s=0.3)
+        waves = [[f"{wave}-{number:02d}" for number in range(20)] for wave in range(4)]
+
+        async def submit(wave: int) -> None:
+            # The first fills the window and what may be claimed ahead; its answers come while the second is written.
+            await asyncio.sleep(0.45 * wave)
+            await house.submit(waves[wave])
+
+        await asyncio.gather(*(submit(wave) for wave in range(4)))
+        await house.until(lambda: len(link.accepted) == 80, 120)
+
+        assert link.accepted == [text for wave in waves for text in wave]
+        assert await house.attempts() == []
+        assert {row.attempts for row in await house.rows()} == {1}
+
+    play(main, commit_s=0.5)
+
+
+def test_one_that_found_no_room_and_was_refused_stands_in_nobodys_way():
+    async def main(house: House) -> None:
+        link = house.link(window=1)
+        await house.writer.run(_opt_out, PHONE)
+        answers = await house.submit_any(["one", "two", "three", "four"])
+        assert {answer.reason for answer in answers} == {"opted_out"}
+
+        await house.submit(["five"], to="8613900002222")
+        await house.until(lambda: link.accepted == ["five"], 5)
+
+        # What comes next may be claimed in the commit that writes it.
+        assert house.dispatch.reserve("a", 1, UnknownOutcome.RESEND)
+
+    play(main)
 
 
 # Messages that somebody changes

@@ -202,6 +202,23 @@ class House:
         schedule_at: int | None = None,
     ) -> list[int]:
         """Accept messages in one commit; their ids."""
+        answers = await self.submit_any(
+            texts, partner, service=service, to=to, priority=priority, esm_class=esm_class, schedule_at=schedule_at
+        )
+        return [answer.message_id for answer in answers]
+
+    async def submit_any(
+        self,
+        texts: list[str],
+        partner: int = ACME,
+        *,
+        service: str = "chat",
+        to: str = PHONE,
+        priority: int = 0,
+        esm_class: int = 0,
+        schedule_at: int | None = None,
+    ) -> list[Any]:
+        """The same; how each was answered."""
         sender = Sender(Front.HTTP, None, partner)
         source, destination = Address("10690001", 0, 1), Address(to, 1, 1)
         submissions = [
@@ -210,8 +227,7 @@ class House:
             )
             for text in texts
         ]
-        answers: list[Any] = await self.reception.submit_all(submissions)
-        return [answer.message_id for answer in answers]
+        return list(await self.reception.submit_all(submissions))
 
     async def until(self, is_true: Callable[[], bool], timeout_s: float = 600.0) -> None:
         deadline = self.now_s + timeout_s
