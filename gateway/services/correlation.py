@@ -80,6 +80,7 @@ class Correlation:
         self._learnt: dict[str, Learnt] = {}
         self._is_loaded = False
         self._given: dict[tuple[str, str], str] = {}  # (link, receipt's id): the response's, where it was not found by the learnt form
+        self._has_forgotten = False  # while the receipts of a batch are read
         self.changes = 0  # of what was learnt: receipts parked before one may mean something after it
 
     def links_of(self, link: str) -> Sequence[str]:
@@ -94,6 +95,7 @@ class Correlation:
     def forget(self, conn: Connection, link: str) -> None:
         """Learn a link's form anew, if its name comes again."""
         self._learnt.pop(link, None)
+        self._has_forgotten = True
         link_forms.forget(conn, link)
 
     def load(self, conn: Connection) -> None:
@@ -109,6 +111,7 @@ class Correlation:
         """The live segment of each receipt, None where there is none or more than one; a receipt that comes again is no new evidence."""
         self.load(conn)
         self._given.clear()
+        self._has_forgotten = False
         flights: list[Flight | None] = [None] * len(reports)
         asked: dict[int, str] = {}
         unread: set[int] = set()
@@ -137,6 +140,11 @@ class Correlation:
                 flights[place] = report.flight if learnt.form is None else None
                 self._look_up(conn, reports, {place: learnt.read(report)}, flights)
             flights[place] = flights[place] or self._search(conn, report, is_again=is_again)
+        if self._has_forgotten:
+            # What was found by a form that the same batch made doubtful was found all the same.
+            for place, smsc_id in asked.items():
+                if flights[place] is not None:
+                    self._given.setdefault((reports[place].link, reports[place].smsc_id), smsc_id)
         self._save(conn)
         return flights
 

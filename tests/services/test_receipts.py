@@ -100,6 +100,19 @@ def test_a_carrier_that_changes_its_form_is_learnt_anew_and_what_waits_is_matche
     assert {desk.state(flight) for flight in flights} == {State.DELIVERED}
 
 
+def test_what_a_form_has_found_keeps_its_id_when_the_same_batch_makes_the_form_doubtful(desk):
+    first, second = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2))
+    desk.sent(first)
+    desk.report(first.replace("-", ""))
+    flight = desk.sent(second)
+
+    strange = [f"zz-{number}" for number in range(MISSES_MIN + 4)]
+    desk.report_together([second.replace("-", ""), *strange])
+
+    assert desk.form() is None
+    assert (desk.state(flight), desk.row(flight).smsc_id) == (State.DELIVERED, second)
+
+
 def test_a_handset_written_with_a_plus_is_the_same(desk):
     flight = desk.sent("3F2")
 

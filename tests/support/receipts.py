@@ -83,9 +83,15 @@ class Desk:
         return flight
 
     def report(self, smsc_id: str, message_state: int = 2, handset: str = HANDSET, **fields: Any) -> Noted:
+        return self.rows.report_many(self.conn, [self.receipt(smsc_id, message_state, handset, **fields)])[0]
+
+    def report_together(self, smsc_ids: Sequence[str]) -> list[Noted]:
+        """Receipts that come in one batch."""
+        return self.rows.report_many(self.conn, [self.receipt(each) for each in smsc_ids])
+
+    def receipt(self, smsc_id: str, message_state: int = 2, handset: str = HANDSET, **fields: Any) -> Report:
         told = {"link": LINK, "stat": "", "error": None, "destination": SENDER, "flight": None, **fields}
-        report = Report(smsc_id=smsc_id, message_state=message_state, source=handset, at=self.now, seq=self.next_id(), **told)
-        return self.rows.report_many(self.conn, [report])[0]
+        return Report(smsc_id=smsc_id, message_state=message_state, source=handset, at=self.now, seq=self.next_id(), **told)
 
     def expire(self, flight: Flight) -> None:
         """The sweep's own end."""
