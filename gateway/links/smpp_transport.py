@@ -74,7 +74,8 @@ class SmppTransport(asyncio.Protocol):
         self.flush_soon()
 
     def data_received(self, data: bytes) -> None:
-        if len(data) > SLICE_BYTES:
+        if self._rest or len(data) > SLICE_BYTES:
+            data = self._rest + data
             data, self._rest = data[:SLICE_BYTES], data[SLICE_BYTES:]
         self._take(data)
         if self._rest or self._idle_bytes > SLICE_BYTES:

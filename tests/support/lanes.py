@@ -190,22 +190,9 @@ class House:
         self.dispatch.window_opened(name)
         return link
 
-    async def submit(
-        self,
-        texts: list[str],
-        partner: int = ACME,
-        *,
-        service: str = "chat",
-        to: str = PHONE,
-        priority: int = 0,
-        esm_class: int = 0,
-        schedule_at: int | None = None,
-    ) -> list[int]:
-        """Accept messages in one commit; their ids."""
-        answers = await self.submit_any(
-            texts, partner, service=service, to=to, priority=priority, esm_class=esm_class, schedule_at=schedule_at
-        )
-        return [answer.message_id for answer in answers]
+    async def submit(self, texts: list[str], partner: int = ACME, **how: Any) -> list[int]:
+        """Accept messages in one commit, with what `submit_any` takes; their ids."""
+        return [answer.message_id for answer in await self.submit_any(texts, partner, **how)]
 
     async def submit_any(
         self,
@@ -218,7 +205,7 @@ class House:
         esm_class: int = 0,
         schedule_at: int | None = None,
     ) -> list[Any]:
-        """The same; how each was answered."""
+        """Accept messages in one commit; how each was answered."""
         sender = Sender(Front.HTTP, None, partner)
         source, destination = Address("10690001", 0, 1), Address(to, 1, 1)
         submissions = [
