@@ -79,6 +79,11 @@ class FairQueues(Generic[Item]):
         """The keys of the queues that are not empty."""
         return list(self._queues)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether only one queue has items: nobody waits for its turns."""
+        return len(self._queues) == 1
+
     def depth(self, key: int) -> int:
         """How many items a queue has."""
         queue = self._queues.get(key)

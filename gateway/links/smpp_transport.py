@@ -1,6 +1,6 @@
 """One SMPP connection: carries bytes between a socket and its sans-IO session, and holds no decisions.
 
-All PDUs of a read are handled together and what the session wants written leaves in one write per loop turn.
+A slice of what was read is handled per loop turn, all its PDUs together, and what the session wants written leaves in one write.
 """
 
 from __future__ import annotations

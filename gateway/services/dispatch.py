@@ -1,21 +1,20 @@
-"""Getting queued segments onto their links: claim first, send after the commit; returns.py records what comes back.
+"""Getting committed segments onto their links: departures.py claims and sends, returns.py records what comes back.
 
 One lane per link. While a lane keeps up, a committed segment goes straight from the accept batch to the link, for it was written as
 claimed. Otherwise it waits in its sender's queue, in memory or, beyond that queue's share, only in the table (queues.py). Queues take
-turns. The link's window is the back-pressure: no more is claimed than it has free. Only where a service resends what is unknown may one
-window's worth be claimed ahead, for after a crash its worst is the mark of a possible duplicate (docs/adr/0010-claim-ahead.md).
+turns.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
-from gateway.domain.message import Flight, Message, State, UnknownOutcome
+from gateway.domain.message import Flight, Message, UnknownOutcome
 from gateway.domain.pacing import Pace
 from gateway.domain.verdict import ErrorTable
 from gateway.services.catalogue import Catalogue
+from gateway.services.departures import Departures
 from gateway.services.lane import Lane, LaneState, LinkPort
 from gateway.services.offers import Offers
 from gateway.services.outcome import Notice, Outcome
@@ -26,9 +25,6 @@ from gateway.services.submit import Accepting, Draft
 from gateway.store.batch import Bulk
 from gateway.store.writer import StoreWriter
 from gateway.world import World
-
-# After a store that could not be written.
-STORE_PAUSE_S = 0.5
 
 
 class Limits(NamedTuple):
@@ -59,8 +55,6 @@ class Dispatch:
         self._world = world
         self._writer = writer
         self._reader = reader
-        self._sent = sent
-        self._is_stopped = is_stopped  # whether its subscriber has opted out since
         self._is_stopping = False
         self.lanes: dict[str, Lane] = {}
         self._removed: dict[str, Lane] = {}
@@ -78,11 +72,9 @@ class Dispatch:
             noticed=noticed,
             reroute=reroute,
         )
+        self._departures = Departures(world, writer, self._queues, self._returns, sent=sent, is_stopped=is_stopped)
         self._offers = Offers(self._queues, self._returns)
         self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account, metered).accept_many, rank=0)
-        self._claim = self._returns.claim
-        self._claiming = self._queues.claiming
-        self._policy = self._returns.policy
         self.responded = self._returns.responded
         self.responded_late = self._returns.responded_late
         self.unanswered = self._returns.unanswered
@@ -136,7 +128,7 @@ class Dispatch:
         pause_s = lane.pace.congestion(level, now_s, lane.measured_per_s(now_s))
         if pause_s:
             lane.pause(pause_s, now_s)
-            self._wake(lane, now_s)
+            self._departures.wake(lane, now_s)
 
     def alerted(self, destination: str) -> None:
         """A handset is reachable again (alert_notification): what is to be tried again for it is tried now."""
@@ -187,15 +179,15 @@ class Dispatch:
             lane.reserved -= len(flights)
             if lane.claimed.count or lane.waiting.count or lane.moving or lane.backoffs:
                 for flight in flights:
-                    self._put_off(lane, flight)
-                self._send_claimed(lane)
+                    self._departures.put_off(lane, flight)
+                self._departures.send_claimed(lane)
                 return
             now_s = self._world.clock.monotonic()
             for flight in flights:
                 if now_s < lane.paused_until or lane.link.window_free <= lane.promised or lane.settling or lane.is_closed:
-                    self._put_off(lane, flight)
+                    self._departures.put_off(lane, flight)
                 else:
-                    self._send(lane, flight, now_s)
+                    self._departures.send(lane, flight, now_s)
         else:
             lane.joined(draft.schedule_at)
             self._queue(lane, draft)
@@ -211,16 +203,10 @@ class Dispatch:
         if schedule_at is not None and schedule_at > self._world.clock.now_us():
             for flight in flights:
                 self._queues.wait_until(lane, flight, schedule_at)
-            self._wake(lane, self._world.clock.monotonic())
+            self._departures.wake(lane, self._world.clock.monotonic())
         else:
             self._queues.join(lane, flights, has_time=schedule_at is not None)
-            self.pump(lane)
-
-    def _put_off(self, lane: Lane, flight: Flight) -> None:
-        if lane.is_closed:
-            self._returns.again(flight, None)
-        else:
-            self._returns.ready(lane, flight)
+            self._departures.pump_soon(lane)
 
     def _orphaned(self, draft: Draft) -> None:
         """Its link was removed while it was being written: it waits for a link of that name."""
@@ -244,130 +230,13 @@ class Dispatch:
 
     def pump(self, lane: Lane) -> None:
         """Claim as much as the link has room for, and send what is claimed."""
-        now_s = self._world.clock.monotonic()
-        lane.due(now_s)
-        if lane.backoffs:
-            lane.ask_again(now_s)
-        if not lane.is_closed and now_s >= lane.paused_until and not lane.settling:
-            if lane.unpaid:
-                self._send_claimed(lane)
-            if lane.waiting.count:
-                self._claim_waiting(lane, now_s)
-            self._send_claimed(lane)
-        if (lane.hungry or lane.is_unread) and not lane.is_loading and lane.link.window_free > 0 and not lane.is_closed:
-            self._queues.load(lane)
-        self._wake(lane, now_s)
-
-    def _claim_waiting(self, lane: Lane, now_s: float) -> None:
-        """Claim in turn.
-
-        What may be claimed ahead may be a window ahead, and the first of a queue another window: a queue never waits for what others
-        have claimed. What may not be claimed ahead gets the next free place of the window, before what others have claimed already.
-        """
-        link, now_us = lane.link, self._world.clock.now_us()
-        tokens, room = lane.pace.available(now_s), link.window_free - lane.promised
-        strict = link.window_free - lane.reserved - lane.claimed.count
-        ahead = strict + link.window_max if link.is_up else 0
-        while lane.waiting.count and tokens > 0:
-            flight = lane.waiting.head()
-            is_ahead = self._policy(flight) is UnknownOutcome.RESEND
-            if is_ahead:
-                if ahead <= 0 and (ahead <= -link.window_max or not link.is_up or flight.queue in lane.claimed):
-                    return
-            elif room <= 0 or (strict <= 0 and flight.queue in lane.claimed):
-                return
-            lane.take()
-            if self._is_over(lane, flight, now_us):
-                continue
-            if lane.backoffs and lane.backoffs.is_aside(flight):
-                lane.backoffs.put(flight)
-                continue
-            tokens, room, strict, ahead = tokens - 1, room - 1, strict - 1, ahead - 1
-            lane.reserved += 1
-            if not is_ahead:
-                lane.promised += 1
-            lane.pace.take(1)
-            flight.attempts += 1
-            self._claiming.add(flight.segment_id)
-            lane.moves(flight)
-            self._writer.put(self._claim, (flight, now_us), self._claimed(lane, flight, is_ahead))
-
-    def _claimed(self, lane: Lane, flight: Flight, is_ahead: bool) -> Callable[[bool | None, BaseException | None], None]:
-        def done(is_mine: bool | None, error: BaseException | None) -> None:
-            lane.reserved -= 1
-            if not is_ahead:
-                lane.promised -= 1
-            self._claiming.discard(flight.segment_id)
-            lane.has_moved(flight)
-            if error is not None:
-                flight.attempts -= 1
-                now_s = self._world.clock.monotonic()
-                lane.pause(STORE_PAUSE_S, now_s)
-                self._queues.rejoin(lane, flight)
-                self._wake(lane, now_s)
-            elif is_mine:
-                self._put_off(lane, flight)
-                self._send_claimed(lane)
-            else:
-                self.pump(lane)  # it was taken back meanwhile: its room is the next one's
-
-        return done
-
-    def _send_claimed(self, lane: Lane) -> None:
-        """Send what is claimed already, in turn, as far as the window goes."""
-        if not lane.claimed.count or lane.is_closed or lane.settling:
-            return
-        now_s, now_us = self._world.clock.monotonic(), self._world.clock.now_us()
-        if now_s < lane.paused_until:
-            return
-        while lane.claimed.count and lane.link.window_free > lane.promised:
-            if lane.unpaid:
-                if lane.pace.available(now_s) < 1:
-                    return
-                lane.pace.take(1)
-                lane.unpaid -= 1
-            flight = lane.claimed.take()
-            if not self._is_over(lane, flight, now_us):
-                self._send(lane, flight, now_s)
-        if not lane.claimed.count:
-            lane.unpaid = 0
-
-    def _send(self, lane: Lane, flight: Flight, now_s: float) -> None:
-        # Where a bind went away before a byte left, or its destination must wait: not unknown, it can simply wait again.
-        if (lane.backoffs and lane.backoffs.is_aside(flight)) or not lane.link.send(flight):
-            self._returns.again(flight, None)
-        else:
-            flight.sent_s = now_s
-            self._sent(flight, now_s)
-
-    def _is_over(self, lane: Lane, flight: Flight, now_us: int) -> bool:
-        """Whether a segment may not leave any more; then it is ended, or left to the receipt of an attempt before."""
-        if flight.message.expires_at <= now_us:
-            self.end(flight, State.EXPIRED, "validity period over")
-        elif self._is_stopped is not None and self._is_stopped(flight.message):
-            self._returns.opted_out(flight)
-        else:
-            return False
-        if lane.backoffs:
-            lane.answered(flight)
-        return True
+        self._departures.pump(lane)
 
     def window_opened(self, name: str) -> None:
         """A link has room again, or is bound again."""
         lane = self.lanes.get(name)
         if lane is not None and (lane.waiting.count or lane.claimed.count or lane.is_unread or lane.hungry or lane.retries):
             self.pump(lane)
-
-    def _wake(self, lane: Lane, now_s: float) -> None:
-        """One timer per lane, for what it has to do next."""
-        if lane.timer is not None:
-            lane.timer.cancel()
-            lane.timer = None
-        if lane.is_closed:
-            return
-        due = lane.next_due(now_s)
-        if due is not None:
-            lane.timer = asyncio.get_running_loop().call_later(max(0.001, due - now_s), self.pump, lane)
 
     # -- as time goes by ------------------------------------------------------------------------------------------------------
 

@@ -106,6 +106,7 @@ class Lane:
         self.is_unread = True  # until its queues were looked up: there may be rows of an earlier run
         self.is_looking = False  # while that goes on
         self.is_loading = False
+        self.is_due = False  # about to be pumped
         self.is_closed = False  # held, removed or stopping: nothing more is claimed
         self.is_removed = False
         self.reserved = 0

@@ -275,9 +275,10 @@ def _attempt(flight: Flight, at: int, outcome: str, status: int | None) -> tuple
     return (flight.segment_id, flight.attempts, flight.link, None, at, outcome, status)
 
 
-def claim_many(conn: Connection, items: Sequence[tuple[Flight, int]]) -> list[bool]:
-    """Claim queued segments for sending, (flight, now): False for one that is no longer queued."""
-    return messages.claim(conn, [(flight.segment_id, at, flight.attempts) for flight, at in items])
+def claim_many(conn: Connection, items: Sequence[tuple[Sequence[Flight], int]]) -> list[list[bool]]:
+    """Claim queued segments for sending, (flights, now): False for each that is no longer queued."""
+    took = iter(messages.claim(conn, [(flight.segment_id, at, flight.attempts) for flights, at in items for flight in flights]))
+    return [[next(took) for _ in flights] for flights, _ in items]
 
 
 def end_many(conn: Connection, items: Sequence[Ended], took: list[bool] | None = None) -> list[Notice | None]:

@@ -62,7 +62,7 @@ class Returns:
         self._ended: dict[tuple[str, str], int] = {}  # the segment that a receipt ended
         self._resends: dict[int, int] = {}
         self._refusals: dict[int, int] = {}
-        self.claim: Bulk[tuple[Flight, int], bool] = Bulk(outcome.claim_many, rank=1)
+        self.claim: Bulk[tuple[list[Flight], int], list[bool]] = Bulk(outcome.claim_many, rank=1)
         self._submit: Bulk[Submitted, Notice | None] = Bulk(rows.submit_many, rank=2, is_kept=True)
         self._retry: Bulk[Retry, None] = Bulk(outcome.retry_many, rank=2, is_kept=True)
         self._note: Bulk[Retry, None] = Bulk(outcome.note_many, rank=2, is_kept=True)
@@ -218,7 +218,7 @@ class Returns:
             self.end(flight, State.FAILED, "opted out")
             return
         now_us = self._world.clock.now_us()
-        self._writer.put(self.claim, (flight, now_us), _ignore)  # takes it from the queue, if it is not claimed already
+        self._writer.put(self.claim, ([flight], now_us), _ignore)  # takes it from the queue, if it is not claimed already
         self._writer.put(self._hold, (flight, now_us), _ignore)
 
     def responded_late(self, flight: Flight, status: int, smsc_id: str) -> None:
@@ -228,7 +228,7 @@ class Returns:
         elif of_status(status) is Verdict.ACCEPTED:
             # Where it waits still, this takes it from the queue. Sent again already, this does nothing: the store takes the first id,
             # and a receipt for either ends it.
-            self._writer.put(self.claim, (flight, self._world.clock.now_us()), _ignore)
+            self._writer.put(self.claim, ([flight], self._world.clock.now_us()), _ignore)
             self.responded(flight, status, smsc_id)
 
     async def recover(self, reader: Reader) -> int:

@@ -95,7 +95,7 @@ class RecallMachine(RuleBasedStateMachine):
         flight = data.draw(st.sampled_from(flights))
         flight.attempts += 1
         with self.engine.begin() as conn:
-            (is_mine,) = outcome.claim_many(conn, [(flight, self.clock)])
+            ((is_mine,),) = outcome.claim_many(conn, [([flight], self.clock)])
         if is_mine:
             assert flight.message.id not in self.ended
             self.left.add(flight.message.id)

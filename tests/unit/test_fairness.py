@@ -73,6 +73,16 @@ def test_empty_queues_are_forgotten() -> None:
         waiting.head()
 
 
+def test_a_queue_is_alone_when_nobody_waits_for_its_turns() -> None:
+    waiting = queues((BULK, 1), (BULK, 2), (ACME, 3))
+
+    assert not waiting.is_alone
+    assert waiting.remove(ACME, 3, 3) == [(ACME, 3)]
+    assert waiting.is_alone
+    drained(waiting)
+    assert not waiting.is_alone
+
+
 def test_items_can_be_taken_out_of_turn() -> None:
     waiting = queues((BULK, 1), (BULK, 2), (BULK, 3), (ACME, 4))
 
