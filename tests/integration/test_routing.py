@@ -350,6 +350,8 @@ async def test_a_stop_keeps_what_waits_from_leaving_and_gives_the_money_back(tmp
         house = opened.house
         for number in range(3):
             assert await opened.send(text=f"hello {number}".encode(), source=CHAT_CODE) == 0
+        # A link that has just come looks for its queue first: the rate lets one leave, and only then nobody else.
+        await house.smsc.until(lambda: house.smsc.counts.accepted == 1)
 
         house.smsc.send_mo(PHONE, CHAT_CODE, "STOP")
 
