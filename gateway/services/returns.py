@@ -139,15 +139,18 @@ class Returns:
         return refusals
 
     def _in_its_place(self, lane: Lane, flight: Flight, status: int) -> None:
-        """Again, in its old place. Where a resend is harmless it stays claimed; else it must not look sent after a crash."""
-        if self.policy(flight) is not UnknownOutcome.RESEND:
+        """Again, in its old place.
+
+        Where a resend is harmless it stays claimed, unless one before it waits to be claimed; else it must not look sent after a crash.
+        """
+        if self.policy(flight) is not UnknownOutcome.RESEND or lane.has_before(flight):
             lane.settling += 1  # what is behind it waits until it is in its place
             self.again(flight, status, is_settling=True)
             return
         self._writer.put(self._note, Retry(flight, status, self._world.clock.now_us(), None, False, flight.attempts), _ignore)
         flight.attempts += 1
         lane.unpaid += 1
-        self.ready(lane, flight)
+        lane.claimed.put(flight.queue, flight)
         self._pump(lane)
 
     def ready(self, lane: Lane, flight: Flight) -> None:

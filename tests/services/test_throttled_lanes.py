@@ -74,6 +74,29 @@ def test_a_refused_segment_is_resent_before_anything_of_its_queue_that_was_not_s
     play(main)
 
 
+def test_a_refused_segment_is_not_overtaken_while_it_goes_back_behind_one_that_had_no_answer():
+    async def main(house: House) -> None:
+        tries = Counter[str]()
+
+        def script(flight: Flight) -> int:
+            text = flight.body.decode()
+            tries[text] += 1
+            if text == "one":
+                return NEVER if tries[text] == 1 else 0
+            return THROTTLED if text == "two" and tries["one"] < 2 else 0
+
+        link = house.link(window=2, rtt_s=0.02, script=script)
+        await house.submit(["one", "two", "three", "four"])
+        await house.until(lambda: house.dispatch.state("a").throttles > 0)
+        link.give_up()  # "one" is tried again later, and has to be claimed for that
+
+        await house.until(lambda: len(link.accepted) == 4)
+
+        assert link.accepted == ["one", "two", "three", "four"]
+
+    play(main, commit_s=10.0)
+
+
 def test_refusals_for_speed_never_end_a_message():
     async def main(house: House) -> None:
         refusals = Counter[int]()
