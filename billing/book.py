@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
-from billing import bulk, ledger
+from billing import booking, bulk, ledger
+from billing.booking import Booking
 from billing.errors import AlreadySettledError, LedgerBrokenError, ReferenceReusedError, SettlementMismatchError, UnknownAccountError
 from billing.event import BillableEvent, ChargeState, Record, Settlement, TransferState
 from billing.schema import account, charge, transfer
@@ -33,6 +34,7 @@ _INSERT_SETTLED = bulk.insert_into(
     charge,
     *_EVENT_COLUMNS,
     *("booked_at", "journal_seq", "parts_charged", "delivery_status", "delivery_time", "network_error", "smsc_message_ids"),
+    *("carrier", "period", "late"),
 )
 _INSERT_TRANSFER = bulk.insert_into(transfer, "id", "debit_account", "credit_account", "amount_minor", "currency", "state", "created_at")
 _HOLD_WALLET = bulk.update_of(
@@ -40,18 +42,18 @@ _HOLD_WALLET = bulk.update_of(
     "id",
     operands=("held_minor",),
     sets="held_minor = account.held_minor + v.column2",
-    guard="account.posted_minor - account.held_minor >= v.column2",
+    guard="account.posted_minor - account.held_minor + account.limit_minor >= v.column2",
 )
 # The guard is what makes a settlement happen once; it also holds the caller to what the row says was held, and from whom.
 _SETTLE_CHARGE = bulk.update_of(
     charge,
     *("id", "state", "amount_minor", "booked_at", "journal_seq", "parts_charged"),
-    *("delivery_status", "delivery_time", "network_error", "smsc_message_ids"),
+    *("delivery_status", "delivery_time", "network_error", "smsc_message_ids", "carrier", "period", "late"),
     operands=("link", "amount_minor", "wallet"),
-    sets="link = COALESCE(v.column11, charge.link)",
+    sets="link = COALESCE(v.column14, charge.link)",
     guard=(
-        "charge.state = 0 AND charge.amount_minor >= v.column3 AND charge.amount_minor = v.column12"
-        " AND COALESCE(charge.wallet, 0) = COALESCE(v.column13, 0)"
+        "charge.state = 0 AND charge.amount_minor >= v.column3 AND charge.amount_minor = v.column15"
+        " AND COALESCE(charge.wallet, 0) = COALESCE(v.column16, 0)"
     ),
 )
 _SETTLE_TRANSFER = bulk.update_of(
@@ -120,8 +122,8 @@ def amend(conn: Connection, charge_id: int, *, parts: int, quantity: int) -> int
     return int(amount)
 
 
-def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int) -> list[bool]:
-    """Bring held charges to their final state, each exactly once.
+def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int, into: Booking = booking.DEFAULT) -> list[bool]:
+    """Bring held charges to their final state, each exactly once, and into the books of their carriers.
 
     False: the charge was settled before (or does not exist), and nothing moved. A settlement that names another wallet or hold than
     its charge raises SettlementMismatchError: the transaction must not commit.
@@ -129,7 +131,8 @@ def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: 
     if not settlements:
         return []
     _lock_wallets(conn, {settlement.wallet for settlement in settlements if settlement.wallet is not None})
-    rows = [_settled_row(settlement, now_us) for settlement in settlements]
+    places = into.place_many(conn, [(settlement.link, settlement.event_at or now_us) for settlement in settlements], now_us)
+    rows = [_settled_row(settlement, now_us, place) for settlement, place in zip(settlements, places, strict=True)]
     if bulk.all_or_none(conn, _SETTLE_CHARGE, rows):
         took = [True] * len(rows)
     else:
@@ -138,13 +141,14 @@ def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: 
     return took
 
 
-def record_many(conn: Connection, records: Sequence[Record], *, now_us: int) -> None:
+def record_many(conn: Connection, records: Sequence[Record], *, now_us: int, into: Booking = booking.DEFAULT) -> None:
     """Write the charges of events that are free and final at once (an MO), zero-rated, in one insert."""
     rows = []
-    for event, settlement in records:
+    places = into.place_many(conn, [(event.link, event.event_at) for event, _ in records], now_us)
+    for (event, settlement), place in zip(records, places, strict=True):
         assert event.id == settlement.id
         assert event.amount_minor == settlement.amount_minor == settlement.held_minor == 0
-        rows.append((*_charge_row(event, _ZERO_RATED), now_us, settlement.journal_seq, settlement.parts_charged, *settlement[7:11]))
+        rows.append((*_charge_row(event, _ZERO_RATED), now_us, settlement.journal_seq, settlement.parts_charged, *settlement[7:11], *place))
     bulk.execute(conn, _INSERT_SETTLED, rows)
 
 
@@ -154,12 +158,12 @@ def _charge_row(event: BillableEvent, state: int) -> bulk.Row:
     return (id_, id_, _RECORD_TYPE, state, int(direction), event_at, service, int(fee_class), int(payer), *rest)
 
 
-def _settled_row(settlement: Settlement, now_us: int) -> bulk.Row:
-    id_, state, wallet, held, amount, parts, seq, status, time, error, smsc_ids, link = settlement
+def _settled_row(settlement: Settlement, now_us: int, place: booking.Place) -> bulk.Row:
+    id_, state, wallet, held, amount, parts, seq, status, time, error, smsc_ids, link, _ = settlement
     ledger.refuse_overcapture(held, amount)
     assert amount == 0 or state is ChargeState.CAPTURED
     final = int(ledger.final_state(state, held))
-    return (id_, final, amount, now_us, seq, parts, status, time, error, smsc_ids, link, held, wallet)
+    return (id_, final, amount, now_us, seq, parts, status, time, error, smsc_ids, *place, link, held, wallet)
 
 
 def _settle_one_by_one(conn: Connection, settlements: Sequence[Settlement], rows: Sequence[bulk.Row]) -> list[bool]:
@@ -197,7 +201,7 @@ def _move(conn: Connection, settlements: Iterable[Settlement], now_us: int) -> N
 
 def _free_credit(conn: Connection, wallets: set[int]) -> dict[int, tuple[int, str]]:
     """What each wallet has free, and in which currency; locked where the engine has row locks."""
-    found = _accounts(conn, sorted(wallets), "id, posted_minor - held_minor, currency")
+    found = _accounts(conn, sorted(wallets), "id, posted_minor - held_minor + limit_minor, currency")
     return {id_: (free, currency) for id_, free, currency in found}
 
 
@@ -235,10 +239,13 @@ class Balance(NamedTuple):
 
 
 class House(NamedTuple):
-    """Our own two accounts in one currency: where captures go, and where top-ups come from."""
+    """Our own accounts in one currency: where captures go, where top-ups come from, and who bears what is given back or lost."""
 
     revenue: int
     funding: int
+    receivable: int  # what carriers collect for us
+    goodwill: int
+    bad_debt: int
 
 
 class TopUp(NamedTuple):
@@ -251,26 +258,28 @@ class TopUp(NamedTuple):
 def open_account(conn: Connection, account_id: int, party: str, currency: str, is_wallet: bool, now_us: int) -> int:
     """Open an account for a party, or find the one it has; the account's id."""
     row = {"id": account_id, "party": party, "currency": currency, "is_wallet": is_wallet, "created_at": now_us}
-    known = _account_of(conn, party)
+    known = _account_of(conn, party, currency)
     if known is None:
         conn.execute(account.insert(), row)
         return account_id
-    if (known.currency, bool(known.is_wallet)) != (currency, is_wallet):
-        raise ReferenceReusedError(f"account of {party.partition(':')[0]} exists with another currency or kind")
+    if bool(known.is_wallet) != is_wallet:
+        raise ReferenceReusedError(f"account of {party.partition(':')[0]} exists and is of another kind")
     return int(known.id)
 
 
 def ensure_house(conn: Connection, currency: str, *, new_id: Callable[[], int], now_us: int) -> House:
     """Open the house's accounts in a currency where they are missing."""
-    revenue, funding = (
-        open_account(conn, new_id(), f"house:{name}:{currency}", currency, False, now_us) for name in ("revenue", "funding")
-    )
-    return House(revenue, funding)
+    accounts = []
+    for name in House._fields:
+        party = f"house:{name}:{currency}"
+        known = find_account(conn, party, currency)
+        accounts.append(open_account(conn, new_id(), party, currency, False, now_us) if known is None else known)
+    return House(*accounts)
 
 
-def find_account(conn: Connection, party: str) -> int | None:
-    """The account of a party, if it has one."""
-    known = _account_of(conn, party)
+def find_account(conn: Connection, party: str, currency: str = "") -> int | None:
+    """The account of a party in a currency, if it has one; without a currency, the one it opened first."""
+    known = _account_of(conn, party, currency)
     return None if known is None else int(known.id)
 
 
@@ -329,8 +338,11 @@ def held_before(conn: Connection, before_us: int, *, after_id: int = 0, rows_max
     return [HeldCharge(*row) for row in conn.execute(query)]
 
 
-def _account_of(conn: Connection, party: str) -> Any:
-    return conn.execute(select(account).where(account.c.party == party)).first()
+def _account_of(conn: Connection, party: str, currency: str) -> Any:
+    query = select(account).where(account.c.party == party)
+    if currency:
+        query = query.where(account.c.currency == currency)
+    return conn.execute(query.order_by(account.c.created_at, account.c.id)).first()
 
 
 def _wallet_row(conn: Connection, wallet: int) -> Any:

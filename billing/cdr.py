@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from billing.event import ChargeState, Direction, FeeClass, Payer
+from billing import calendar
+from billing.event import ChargeState, Direction, FeeClass, Payer, RecordType
 from billing.money import exponent
 
 SCHEMA = "charge/1"
@@ -24,7 +25,7 @@ COLUMNS = (
     *("hold_id", "journal_seq", "corrects_charge_id", "reason_code"),
 )
 
-RECORD_TYPES = {0: "CHARGE"}
+RECORD_TYPES = {int(record_type): record_type.name for record_type in RecordType}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATES = {int(state): state.name for state in ChargeState}
@@ -69,7 +70,7 @@ def _known(charge: Mapping[str, Any], zone: tzinfo) -> dict[str, object]:
         "event_time": local_time(charge["event_at"], zone).isoformat(timespec="microseconds"),
         "event_time_utc": utc_time(charge["event_at"]),
         "booked_time_utc": None if booked_at is None else utc_time(booked_at),
-        "period": None if booked_at is None else local_time(booked_at, zone).date().isoformat(),
+        "period": None if charge["period"] is None else calendar.write(charge["period"]),
         "late_flag": int(charge["late"]),
         "link_id": charge["link"],
         "service_code": charge["service"],

@@ -100,8 +100,8 @@ INVARIANTS = (
     ),
     Invariant(
         "wallet_not_negative",
-        "a wallet never promises more than it has",
-        "SELECT id FROM account WHERE is_wallet AND (held_minor < 0 OR posted_minor < held_minor)",
+        "a wallet never promises more than it has, and its credit",
+        "SELECT id FROM account WHERE is_wallet AND (held_minor < 0 OR posted_minor + limit_minor < held_minor)",
     ),
     Invariant(
         "house_has_no_balance",
@@ -133,36 +133,47 @@ INVARIANTS = (
         "charge_agrees_with_hold",
         "a charge and its hold are in the same state, of the same wallet, currency and amount",
         """SELECT charge.id FROM charge JOIN transfer ON transfer.id = charge.id
-        WHERE transfer.debit_account <> COALESCE(charge.wallet, 0) OR transfer.currency <> charge.currency OR transfer.cause IS NOT NULL
+        WHERE charge.record_type = 0 AND (transfer.debit_account <> COALESCE(charge.wallet, 0)
+        OR transfer.currency <> charge.currency OR transfer.cause IS NOT NULL
         OR CASE charge.state WHEN 0 THEN transfer.state <> 0 OR transfer.amount_minor <> charge.amount_minor
         WHEN 10 THEN transfer.state <> 10 OR transfer.posted_minor <> charge.amount_minor
         WHEN 11 THEN transfer.state <> 11 OR charge.amount_minor <> 0
         WHEN 12 THEN transfer.state <> 12 OR charge.amount_minor <> 0
-        ELSE TRUE END""",
+        ELSE TRUE END)""",
     ),
     Invariant(
         "charge_has_its_hold",
         "what a wallet pays for was held",
         """SELECT charge.id FROM charge LEFT JOIN transfer ON transfer.id = charge.id
-        WHERE transfer.id IS NULL AND charge.wallet IS NOT NULL AND charge.unit_price_minor * charge.quantity > 0""",
+        WHERE transfer.id IS NULL AND charge.wallet IS NOT NULL AND charge.unit_price_minor * charge.quantity > 0
+        AND charge.record_type = 0""",
     ),
     Invariant(
         "charge_within_price",
         "a charge is at most its price times its quantity; zero-rated, released and expired ones are zero",
-        """SELECT id FROM charge WHERE amount_minor < 0 OR amount_minor > unit_price_minor * quantity
-        OR (state IN (11, 12, 13) AND amount_minor <> 0)""",
+        """SELECT id FROM charge WHERE record_type = 0 AND (amount_minor < 0 OR amount_minor > unit_price_minor * quantity
+        OR (state IN (11, 12, 13, 14) AND amount_minor <> 0))""",
     ),
     Invariant(
         "charge_terminal",
-        "a settled charge has its booking and its place in the journal, a held one has neither",
-        """SELECT id FROM charge WHERE state NOT IN (0, 10, 11, 12, 13)
-        OR (state = 0 AND (booked_at IS NOT NULL OR journal_seq IS NOT NULL))
-        OR (state <> 0 AND (booked_at IS NULL OR journal_seq IS NULL))""",
+        "a settled charge has its booking, its place in the journal and in a carrier's books, a held one has none of them",
+        """SELECT id FROM charge WHERE state NOT IN (0, 10, 11, 12, 13, 14)
+        OR (state = 0 AND (booked_at IS NOT NULL OR journal_seq IS NOT NULL OR carrier IS NOT NULL OR period IS NOT NULL))
+        OR (state <> 0 AND (booked_at IS NULL OR journal_seq IS NULL OR carrier IS NULL OR period IS NULL))""",
     ),
     Invariant(
         "charge_is_its_event",
         "one event has one charge, under its own id",
         "SELECT id FROM charge WHERE record_type = 0 AND id <> event_id",
+    ),
+    Invariant(
+        "correction_has_its_charge",
+        "a correction bears the facts of a charge that is settled, and moves what it says",
+        """SELECT charge.id FROM charge LEFT JOIN charge AS original ON original.id = charge.corrects AND original.record_type = 0
+        LEFT JOIN transfer ON transfer.id = charge.id
+        WHERE charge.record_type <> 0 AND (original.id IS NULL OR original.state = 0 OR original.event_id <> charge.event_id
+        OR original.currency <> charge.currency OR COALESCE(original.wallet, 0) <> COALESCE(charge.wallet, 0)
+        OR transfer.id IS NULL OR transfer.state <> 10 OR transfer.posted_minor <> ABS(charge.amount_minor))""",
     ),
     Invariant(
         "journal_in_order",

@@ -6,9 +6,12 @@ BillingError
     AlreadySettledError    a second terminal step: the caller repeats itself
     CaptureExceedsHoldError more captured than was held
     UnknownAccountError    no such account, or not of the kind asked for
+    UnknownChargeError     no such charge
     ReferenceReusedError   the same reference with other content: refused, nothing written
     SettlementMismatchError the settlement speaks of another wallet or hold than the row does: our bug
     LedgerBrokenError      two rows that must agree do not: stop and look
+  PeriodError              a day or month that is none, or a step its state forbids
+  AuditError               an act without an actor
   ExportError              an export that can't be written as asked
 """
 
@@ -50,6 +53,10 @@ class UnknownAccountError(LedgerError):
     """No such account, or not of the kind asked for."""
 
 
+class UnknownChargeError(LedgerError):
+    """No such charge."""
+
+
 class ReferenceReusedError(LedgerError):
     """The same reference with other content."""
 
@@ -60,6 +67,14 @@ class SettlementMismatchError(LedgerError):
 
 class LedgerBrokenError(LedgerError):
     """Two rows that must agree do not."""
+
+
+class PeriodError(BillingError):
+    """A day or month that is none, or a step its state forbids."""
+
+
+class AuditError(BillingError):
+    """An act without an actor."""
 
 
 class ExportError(BillingError):

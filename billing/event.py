@@ -14,12 +14,28 @@ class Direction(IntEnum):
     DL = 2
 
 
+class RecordType(IntEnum):
+    """What a record of the charge table is: a charge, or the correction of one."""
+
+    CHARGE = 0
+    REFUND = 1
+    ADJUST = 2
+    REVERSAL = 3
+    RERATE = 4
+    WRITEOFF = 5
+    GOODWILL = 6
+
+
 class FeeClass(IntEnum):
-    """What the price is multiplied by."""
+    """What the price is multiplied by, or how else it is collected."""
 
     FREE = 0
     PER_MSG = 1
     PER_PART = 2
+    PER_ITEM = 3
+    MONTHLY = 4
+    CAPPED = 5
+    SP_COLLECTED = 6
 
 
 class Payer(IntEnum):
@@ -32,13 +48,14 @@ class Payer(IntEnum):
 
 
 class ChargeState(IntEnum):
-    """Where a charge stands; from 10 on it is final."""
+    """Where a charge stands; from 10 on its event is over. A suspended one has no price yet: it is in no file until it gets one."""
 
     HELD = 0
     CAPTURED = 10
     RELEASED = 11
     EXPIRED = 12
     ZERO_RATED = 13
+    SUSPENDED = 14
 
 
 class TransferState(IntEnum):
@@ -75,7 +92,10 @@ class BillableEvent(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """The last step of one charge: `held_minor` is what its hold took, `amount_minor` what is captured of that."""
+    """The last step of one charge: `held_minor` is what its hold took, `amount_minor` what is captured of that.
+
+    `event_at` says on which day it belongs in the books; 0: the day of its booking.
+    """
 
     id: int
     state: ChargeState
@@ -89,6 +109,7 @@ class Settlement(NamedTuple):
     network_error: str | None
     smsc_message_ids: str | None
     link: str | None
+    event_at: int = 0
 
 
 class Record(NamedTuple):

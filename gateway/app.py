@@ -13,6 +13,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from billing import book
+from billing.booking import Booking
 from gateway import wiring, wiring_routes
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
@@ -55,6 +56,7 @@ from gateway.telemetry import Metrics
 from gateway.web import chat, control, control_links, control_partners, control_receipts, control_routes, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
+from gateway.wiring_billing import carriers_of
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
@@ -111,7 +113,9 @@ class Gateway:
         self._writer = self.writer
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
-        house = await self.writer.run(_ensure_house, currency, [world.next_id(), world.next_id()], world.clock.now_us())
+        house = await self.writer.run(_ensure_house, currency, [world.next_id() for _ in book.House._fields], world.clock.now_us())
+        self.books = Booking(carriers_of(settings))
+        await self.writer.run(self.books.open_books)
         self._profiles = wiring.text_profiles(settings)
         self.catalogue = wiring.catalogue_of(settings, house.revenue, self._profiles)
         self._wire()
@@ -138,7 +142,7 @@ class Gateway:
         self.delivering = Delivering(world, writer, reader)
         self.accounts = accounts = Accounts(world, reader)
         self.opt_outs = OptOuts(world.clock, writer, reader)
-        rows = Outcome(groups_of((link.name, link.receipt_group) for link in settings.links))
+        rows = Outcome(groups_of((link.name, link.receipt_group) for link in settings.links), self.books)
         self.dispatch = Dispatch(
             world,
             writer,
@@ -176,9 +180,11 @@ class Gateway:
             metered=accounts.metered,
             routing=self.routing,
         )
-        self.recall = Recall(world, writer, reader, self.dispatch, self.reception, noticed=self._noticed, counted=self.tally.recalled)
+        self.recall = Recall(
+            world, writer, reader, self.dispatch, self.reception, outcome=rows, noticed=self._noticed, counted=self.tally.recalled
+        )
         self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
-        self.receiving = Receiving(self.catalogue, accounts.ids)
+        self.receiving = Receiving(self.catalogue, accounts.ids, self.books)
         carrier = CarrierSide(
             world,
             writer,
@@ -288,6 +294,8 @@ class Gateway:
             raise ConfigError([refused.text]) from None
         self._profiles.clear()
         self._profiles.update(wiring.text_profiles(settings))
+        self.books.carriers = carriers_of(settings)
+        await self.writer.run(self.books.open_books)
 
     # -- stopping --------------------------------------------------------------------------------------------------------
 

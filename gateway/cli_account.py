@@ -49,7 +49,7 @@ def add(
         salt = opened.entropy.token_bytes(credentials.SALT_OCTETS)
         password_hash = credentials.hash_of_password(secret, salt, passes=limits.hash_passes, memory_kib=limits.hash_memory_kib)
         first = opened.settings.messenger.initial_credit if credit is None else credit
-        ids = (opened.new_id(), opened.new_id(), opened.new_id(), opened.new_id())
+        ids = tuple(opened.new_id() for _ in range(im.SPARE_IDS))
         new = im.NewAccount(nick, password_hash, limits.account_number_min, opened.currency, first, ids, opened.clock.now_us())
         with opened.engine.begin() as conn:
             made = im.register(conn, new)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
+from gateway.settings_billing import Billing, Carrier
 from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
@@ -111,29 +112,6 @@ class Messenger(Section):
     short_code: str = Field("", description="Short code that its messages leave from; empty takes the first of short_codes")
 
 
-class Billing(Section):
-    """Charge records and their export."""
-
-    node: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")] = Field(
-        "bellhop01", description="Name of this installation in export file names"
-    )
-    carrier: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")] = Field(
-        "default", description="Carrier id in charge records and export file names"
-    )
-    time_zone: str = Field("UTC", description="Time zone in which days and months are counted, such as Asia/Shanghai")
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_a_zone(cls, time_zone: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(time_zone)
-        except (ValueError, OSError, KeyError):
-            raise ValueError("is no time zone known to this machine") from None
-        return time_zone
-
-
 class Backlog(Section):
     """How much may wait before new messages are refused."""
 
@@ -177,9 +155,20 @@ class Settings(Section):
     numbering: Numbering = Field(default=Numbering(), description=Numbering.__doc__)
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)
     billing: Billing = Field(default=Billing(), description=Billing.__doc__)
+    carriers: tuple[Carrier, ...] = Field(default=(), description=Carrier.__doc__)
     backlog: Backlog = Field(default=Backlog(), description=Backlog.__doc__)
     log: Log = Field(default=Log(), description=Log.__doc__)
     metrics: Metrics = Field(default=Metrics(), description=Metrics.__doc__)
+
+    @model_validator(mode="after")
+    def _carriers_are_known(self) -> Settings:
+        known = [self.billing.carrier, *(carrier.name for carrier in self.carriers)]
+        if len(set(known)) != len(known):
+            raise ValueError("carriers: each needs a name of its own, and other than billing.carrier")
+        for link in self.links:
+            if link.carrier and link.carrier not in known:
+                raise ValueError(f"links.{link.name}.carrier: there is no carrier {link.carrier!r}; known are: {', '.join(known)}")
+        return self
 
 
 # What `bellhop init` writes where it differs from the defaults: it runs as it is beside `bellhop sim smsc`.

@@ -111,6 +111,7 @@ class Link(Section):
     password: SecretStr = Field(
         SecretStr(""), description="Our password there, at most 8 octets; best given as BELLHOP__LINKS__0__PASSWORD"
     )
+    carrier: str = Field("", max_length=16, description="Whose books its charges are in: a name of `carriers`; empty is billing.carrier")
     system_type: str = Field("", max_length=12, description="System type, where the carrier asks for one")
     enabled: bool = Field(True, description="Whether the link starts with the gateway; `bellhop link start` starts one that does not")
     bind: Literal["transceiver", "transmitter", "receiver", "pair"] = Field(

@@ -234,7 +234,7 @@ def template() -> bytes:
                 book.top_up(conn, wallet, credit, f"first:{name}", next_id(), now_us)
             password_hash = credentials.hash_of_password(CHAT_PASSWORD, b"0123456789abcdef", **_HASH)
             for place, number in enumerate(ACCOUNTS):
-                spare = (next_id(), next_id(), next_id(), next_id())
+                spare = tuple(next_id() for _ in range(im.SPARE_IDS))
                 im.register(conn, im.NewAccount(f"friend {number}", password_hash, int(number), CURRENCY, ACCOUNT_CREDIT, spare, now_us))
                 for turn, phone in enumerate((*PHONES, STOPPING_PHONE)):
                     code = DIRECT_CODE if (place + turn) % 2 else SLOT_CODE

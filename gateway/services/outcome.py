@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from billing import book
+from billing import book, booking
+from billing.booking import Booking
 from billing.event import Settlement
 from gateway.domain.message import Flight, Message, State
 from gateway.domain.verdict import of_message_state
@@ -96,7 +97,8 @@ class Replayed(NamedTuple):
 class Outcome:
     """The operations; what they remember belongs to the writer thread."""
 
-    def __init__(self, groups: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, groups: Mapping[str, Sequence[str]] | None = None, books: Booking = booking.DEFAULT) -> None:
+        self._books = books
         self._correlation = Correlation(groups)
         self.parking = Parking(self._correlation)
 
@@ -144,11 +146,46 @@ class Outcome:
                 endings.append((place, _ended_by(report, flight, state, id_of(report))))
                 over.add(flight.segment_id)
         took: list[bool] = []
-        notices = end_many(conn, [each for _, each in endings], took)
+        notices = self.end_many(conn, [each for _, each in endings], took)
         for (place, each), notice, is_new in zip(endings, notices, took, strict=True):
             segment_id = each.ending.flight.segment_id
             noted[place] = Noted("ended", notice, segment_id) if is_new else self._after_the_end(conn, reports[place], segment_id)
         return [one for one in noted if one is not None]
+
+    def end_many(self, conn: Connection, items: Sequence[Ended], took: list[bool] | None = None) -> list[Notice | None]:
+        """End segments, fold their messages, settle charges and write the receipts due; the message's end, where this was it."""
+        if not items:
+            return []
+        fresh = messages.end(conn, [ending for ending, _ in items])
+        if took is not None:
+            took.extend(fresh)
+        notices: list[Notice | None] = [None] * len(items)
+        settlements: list[Settlement] = []
+        entries: list[outbox.Entry] = []
+        lasting = [ending.flight.message for (ending, _), is_new in zip(items, fresh, strict=True) if is_new]
+        touched = {message.id for message in lasting if message.segments > 1}
+        long_ones = whole_messages(conn, touched) if touched else {}
+        for place, ((ending, seq), is_new) in enumerate(zip(items, fresh, strict=True)):
+            if not is_new:
+                continue
+            message = ending.flight.message
+            if message.segments == 1:
+                settlement, state = settle_short(ending, seq), ending.state
+                error, message_state, delivered = ending.error, ending.message_state, int(state is State.DELIVERED)
+            else:
+                whole = long_ones.pop(message.id, None)
+                if whole is None:
+                    continue
+                settlement, state = settle_long(ending, seq, whole), whole.state
+                error, message_state, delivered = whole.error, whole.message_state, whole.delivered
+            settlements.append(settlement)
+            entry = entry_for(message, state, seq)
+            if entry is not None:
+                entries.append(entry)
+            notices[place] = Notice(message, state, error, ending.done_at, entry, message_state, delivered)
+        book.settle_many(conn, settlements, now_us=items[0].ending.done_at, into=self._books)
+        outbox.insert(conn, entries)
+        return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
 
     def _tell(self, conn: Connection, report: Report, flight: Flight) -> Notice | None:
         """Pass an intermediate state on to a sender who asked for that."""
@@ -165,7 +202,7 @@ class Outcome:
         state = of_message_state(report.message_state)
         assert state is not None, "only final receipts wait"
         took: list[bool] = []
-        (notice,) = end_many(conn, [_ended_by(report, flight, state, self._correlation.id_of(report))], took)
+        (notice,) = self.end_many(conn, [_ended_by(report, flight, state, self._correlation.id_of(report))], took)
         return (
             Noted("ended", notice, flight.segment_id) if took[0] else self._after_the_end(conn, report, flight.segment_id, is_parked=True)
         )
@@ -279,43 +316,6 @@ def claim_many(conn: Connection, items: Sequence[tuple[Sequence[Flight], int]]) 
     """Claim queued segments for sending, (flights, now): False for each that is no longer queued."""
     took = iter(messages.claim(conn, [(flight.segment_id, at, flight.attempts) for flights, at in items for flight in flights]))
     return [[next(took) for _ in flights] for flights, _ in items]
-
-
-def end_many(conn: Connection, items: Sequence[Ended], took: list[bool] | None = None) -> list[Notice | None]:
-    """End segments, fold their messages, settle charges and write the receipts due; the message's end, where this was it."""
-    if not items:
-        return []
-    fresh = messages.end(conn, [ending for ending, _ in items])
-    if took is not None:
-        took.extend(fresh)
-    notices: list[Notice | None] = [None] * len(items)
-    settlements: list[Settlement] = []
-    entries: list[outbox.Entry] = []
-    touched = {
-        ending.flight.message.id for (ending, _), is_new in zip(items, fresh, strict=True) if is_new and ending.flight.message.segments > 1
-    }
-    long_ones = whole_messages(conn, touched) if touched else {}
-    for place, ((ending, seq), is_new) in enumerate(zip(items, fresh, strict=True)):
-        if not is_new:
-            continue
-        message = ending.flight.message
-        if message.segments == 1:
-            settlement, state = settle_short(ending, seq), ending.state
-            error, message_state, delivered = ending.error, ending.message_state, int(state is State.DELIVERED)
-        else:
-            whole = long_ones.pop(message.id, None)
-            if whole is None:
-                continue
-            settlement, state = settle_long(ending, seq, whole), whole.state
-            error, message_state, delivered = whole.error, whole.message_state, whole.delivered
-        settlements.append(settlement)
-        entry = entry_for(message, state, seq)
-        if entry is not None:
-            entries.append(entry)
-        notices[place] = Notice(message, state, error, ending.done_at, entry, message_state, delivered)
-    book.settle_many(conn, settlements, now_us=items[0].ending.done_at)
-    outbox.insert(conn, entries)
-    return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
 
 
 def _with_references(conn: Connection, notices: Sequence[Notice | None]) -> list[Notice | None]:

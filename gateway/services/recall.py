@@ -20,9 +20,9 @@ from gateway.domain.failure import Kind, Refused, StoreUnavailable
 from gateway.domain.fairness import URGENT
 from gateway.domain.message import FINAL, Flight, Message, State, fold
 from gateway.domain.target import target_of
-from gateway.services import outcome, rewriting
+from gateway.services import rewriting
 from gateway.services.dispatch import Dispatch
-from gateway.services.outcome import Ended, Notice
+from gateway.services.outcome import Ended, Notice, Outcome
 from gateway.services.ports import Reader
 from gateway.services.reception import Answer, Reception
 from gateway.services.rewriting import Change, Rewriting
@@ -70,9 +70,11 @@ class Recall:
         dispatch: Dispatch,
         reception: Reception,
         *,
+        outcome: Outcome,
         noticed: Callable[[Notice], None],
         counted: Callable[[str, str], None],
     ) -> None:
+        self._outcome = outcome
         self._world = world
         self._writer = writer
         self._reader = reader
@@ -123,7 +125,7 @@ class Recall:
     async def _cancel(self, message_ids: Sequence[int]) -> int:
         wanted = [(message_id, self._world.next_id()) for message_id in message_ids]
         # Once it is written it happened, whoever has stopped waiting for the answer.
-        notices = await asyncio.shield(self._writer.run(_take_back, wanted, CANCELLED, self._world.clock.now_us()))
+        notices = await asyncio.shield(self._writer.run(_take_back, self._outcome, wanted, CANCELLED, self._world.clock.now_us()))
         for notice in notices:
             self._counted("cancel", "done")
             self._noticed(notice)
@@ -228,7 +230,7 @@ class Recall:
         if message.partner_id is not None:
             targets = [target_of(message.service, message.source, message.destination)]
             meant = _meant(conn, message.partner_id, targets, message.source, message.destination, message.id)
-            notices = _take_back(conn, [(meant[0], seq)], REPLACED, now_us) if meant else []
+            notices = _take_back(conn, self._outcome, [(meant[0], seq)], REPLACED, now_us) if meant else []
         self._reception.accept_in(conn, draft)
         return notices
 
@@ -270,7 +272,7 @@ def _meant(conn: Connection, partner_id: int, targets: Sequence[int], source: st
     return found
 
 
-def _take_back(conn: Connection, wanted: Sequence[tuple[int, int]], why: str, now_us: int) -> list[Notice]:
+def _take_back(conn: Connection, outcome: Outcome, wanted: Sequence[tuple[int, int]], why: str, now_us: int) -> list[Notice]:
     """End what still waits of these messages, (id, seq): their notices."""
     ended: list[Ended] = []
     for message_id, seq in wanted:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from billing import book
+from billing import book, booking
+from billing.booking import Booking
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
 from gateway.domain import conversation, keywords
 from gateway.domain.address import Address
@@ -76,7 +77,8 @@ class Received(NamedTuple):
 class Receiving:
     """The receive operation of the writer."""
 
-    def __init__(self, catalogue: Catalogue, partner_ids: dict[str, int]) -> None:
+    def __init__(self, catalogue: Catalogue, partner_ids: dict[str, int], books: Booking = booking.DEFAULT) -> None:
+        self._books = books
         self._catalogue = catalogue
         self._partner_ids = partner_ids  # by name, kept current by the app
         self._accepting = Accepting(catalogue.revenue_account)
@@ -262,7 +264,7 @@ class Receiving:
             "mo:free",
         )
         settled = Settlement(row.id, ChargeState.ZERO_RATED, None, 0, 0, 0, row.id, "DELIVRD", row.received_at, None, None, row.link)
-        book.record_many(conn, [Record(event, settled)], now_us=row.received_at)
+        book.record_many(conn, [Record(event, settled)], now_us=row.received_at, into=self._books)
 
 
 class _Whereto(NamedTuple):

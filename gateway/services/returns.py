@@ -68,7 +68,7 @@ class Returns:
         self._note: Bulk[Retry, None] = Bulk(outcome.note_many, rank=2, is_kept=True)
         self._hold: Bulk[tuple[Flight, int], None] = Bulk(rows.hold_unknown_many, rank=2, is_kept=True)
         self._move: Bulk[Move, bool] = Bulk(outcome.move_many, rank=2, is_kept=True)
-        self._end: Bulk[Ended, Notice | None] = Bulk(outcome.end_many, rank=3, is_kept=True)
+        self._end: Bulk[Ended, Notice | None] = Bulk(rows.end_many, rank=3, is_kept=True)
         self._report: Bulk[Report, Noted] = Bulk(rows.report_many, rank=4)
         self._regroup: Bulk[Mapping[str, Sequence[str]], None] = Bulk(rows.regroup_many, rank=1, is_kept=True)
         self._forget: Bulk[str, None] = Bulk(rows.forget_many, rank=1, is_kept=True)

@@ -64,6 +64,7 @@ def settle_short(ending: Ending, seq: int) -> Settlement:
         error,
         smsc_id,
         flight.link,
+        flight.message.accepted_at,
     )
 
 
@@ -96,4 +97,5 @@ def settle_long(ending: Ending, seq: int, whole: Whole) -> Settlement:
         whole.error,
         ids or None,
         flight.link,
+        flight.message.accepted_at,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 
-from billing.schema import charge, transfer
+from billing.schema import carrier_books, charge, transfer
 from gateway.store import schema
 from gateway.store.errors import NewerStore
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 # The newest of the migrations: a store that has it is not looked at any further.
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0008"
 BUSY_TIMEOUT_S = 5.0
 # Each many-row statement has a text per size; with fewer cached ones pysqlite would prepare them again and again.
 STATEMENTS_CACHED = 1024
@@ -117,8 +117,10 @@ def greatest_id(engine: Engine) -> int:
     """The greatest id in the store, so that none is made twice when the clock was set back."""
     columns = (schema.message.c.id, schema.mo.c.id, schema.outbox.c.id, schema.im_message.c.id, schema.parked_receipt.c.id, transfer.c.id)
     queries = [select(func.max(column)) for column in columns]
-    # Its index is partial: only with this condition can the engine use it.
-    queries.append(select(func.max(charge.c.journal_seq)).where(charge.c.journal_seq.is_not(None)))
     with engine.connect() as conn:
+        for carrier in conn.execute(select(carrier_books.c.carrier)).scalars().all():
+            # Its index is partial: only with both conditions can the engine use it.
+            in_books = (charge.c.carrier == carrier) & charge.c.journal_seq.is_not(None)
+            queries.append(select(func.max(charge.c.journal_seq)).where(in_books))
         greatest = [conn.execute(query).scalar() for query in queries]
     return max((int(found) for found in greatest if found is not None), default=0)

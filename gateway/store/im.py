@@ -31,6 +31,10 @@ class Account(NamedTuple):
     created_at: int
 
 
+# For its wallet, its first credit, and the house's accounts.
+SPARE_IDS = 2 + len(book.House._fields)
+
+
 class NewAccount(NamedTuple):
     """What it takes to open one; `spare_ids` are for its wallet, its credit, and the house's accounts where missing."""
 
@@ -39,7 +43,7 @@ class NewAccount(NamedTuple):
     number_min: int
     currency: str
     credit_minor: int
-    spare_ids: tuple[int, int, int, int]
+    spare_ids: tuple[int, ...]  # SPARE_IDS of them
     now_us: int
 
 

@@ -24,7 +24,7 @@ from gateway.web.preview_answers import Preview
 
 StateName = Literal["scheduled", "accepted", "submitting", "submitted", "unknown", "delivered", "failed", "expired"]
 EncodingName = Literal["gsm7", "ucs2", "binary"]
-ChargeStateName = Literal["held", "captured", "released", "expired", "zero_rated"]
+ChargeStateName = Literal["held", "captured", "released", "expired", "zero_rated", "suspended"]
 assert set(StateName.__args__) == {SCHEDULED, *STATE_NAMES.values()}  # type: ignore[attr-defined]  # what Literal keeps its values in
 assert set(EncodingName.__args__) == set(ENCODING_NAMES.values())  # type: ignore[attr-defined]  # as above
 assert set(ChargeStateName.__args__) == {state.name.lower() for state in ChargeState}  # type: ignore[attr-defined]  # as above

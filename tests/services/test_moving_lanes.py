@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.domain.message import Flight, State, UnknownOutcome
 from gateway.services import recall
+from gateway.services.outcome import Outcome
 from gateway.store import queues
 from gateway.store.schema import opt_out
 from tests.support.lanes import ACME, BULK, NEVER, PHONE, House, play
@@ -350,7 +351,7 @@ def test_what_was_taken_back_leaves_its_place_to_the_next():
         link = house.link("a", window=2, is_up=False)
         ids = await house.submit(["one", "two", "three"])
         wanted = [(message_id, house.world.next_id()) for message_id in ids[:2]]
-        await house.writer.run(recall._take_back, wanted, recall.CANCELLED, house.world.clock.now_us())
+        await house.writer.run(recall._take_back, Outcome(), wanted, recall.CANCELLED, house.world.clock.now_us())
 
         link.come_up()
 

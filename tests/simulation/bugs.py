@@ -49,8 +49,8 @@ def double_capture() -> Iterator[None]:
     """The wallet pays twice for what is captured once."""
     original = book.settle_many
 
-    def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int) -> list[bool]:
-        took = original(conn, settlements, now_us=now_us)
+    def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int, **books: Any) -> list[bool]:
+        took = original(conn, settlements, now_us=now_us, **books)
         for settlement, is_new in zip(settlements, took, strict=True):
             if is_new and settlement.amount_minor and settlement.wallet is not None:
                 taken = account.c.posted_minor - settlement.amount_minor

@@ -35,7 +35,7 @@ def conn(tmp_path: Path) -> Iterator[Connection]:
     engine = open_engine(tmp_path / "ledger.db")
     schema.metadata.create_all(engine)
     with engine.begin() as connection:
-        ids = iter((REVENUE, FUNDING))
+        ids = iter((REVENUE, FUNDING, *range(9_001, 9_004)))
         book.ensure_house(connection, "CNY", new_id=lambda: next(ids), now_us=NOW)
         book.open_account(connection, ALICE, "im:10001", "CNY", True, NOW)
         book.open_account(connection, BOB, "im:10002", "CNY", True, NOW)
@@ -277,13 +277,19 @@ def test_only_wallets_are_topped_up_and_have_a_balance(conn: Connection):
         book.balance(conn, 999)
 
 
-def test_an_account_is_opened_once_per_party(conn: Connection):
+def test_an_account_is_opened_once_per_party_and_currency(conn: Connection):
     assert book.open_account(conn, 77, "im:10001", "CNY", True, NOW) == ALICE
     assert book.find_account(conn, "im:10001") == ALICE
     assert book.find_account(conn, "im:404") is None
-    assert book.ensure_house(conn, "CNY", new_id=lambda: 78, now_us=NOW) == (REVENUE, FUNDING)
+    assert book.ensure_house(conn, "CNY", new_id=lambda: 78, now_us=NOW)[:2] == (REVENUE, FUNDING)
     with pytest.raises(ReferenceReusedError):
-        book.open_account(conn, 77, "im:10001", "USD", True, NOW)
+        book.open_account(conn, 77, "im:10001", "CNY", False, NOW)
+
+
+def test_a_party_has_an_account_in_each_of_its_currencies(conn: Connection):
+    assert book.open_account(conn, 77, "im:10001", "QQB", True, NOW + 1) == 77
+    assert book.find_account(conn, "im:10001", "QQB") == 77
+    assert book.find_account(conn, "im:10001") == ALICE
 
 
 def test_old_holds_are_listed_in_pages_by_id(conn: Connection):

@@ -43,7 +43,7 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.engine.begin() as conn:
             for table in (schema.account, schema.transfer, schema.charge):
                 conn.execute(table.delete())
-            ids = iter((REVENUE, FUNDING))
+            ids = iter((REVENUE, FUNDING, *range(9_001, 9_004)))
             book.ensure_house(conn, "CNY", new_id=lambda: next(ids), now_us=0)
             for wallet in WALLETS:
                 book.open_account(conn, wallet, f"im:{wallet}", "CNY", True, 0)

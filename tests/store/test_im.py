@@ -28,13 +28,13 @@ def conn(tmp_path: Path) -> Iterator[Connection]:
     metadata.create_all(engine)
     with engine.begin() as connection:
         for number, nick in enumerate(("Ann", "Ben", "Cat")):
-            open_one(connection, nick, first_id=1 + 4 * number)
+            open_one(connection, nick, first_id=1 + 10 * number)
         yield connection
     engine.dispose()
 
 
 def open_one(conn: Connection, nick: str, *, first_id: int, credit_minor: int = 100, number_min: int = ANN) -> im.Account:
-    ids = (first_id, first_id + 1, first_id + 2, first_id + 3)
+    ids = tuple(range(first_id, first_id + im.SPARE_IDS))
     return im.register(conn, im.NewAccount(nick, "hash", number_min, "CNY", credit_minor, ids, NOW))
 
 
@@ -65,10 +65,10 @@ def state_of(conn: Connection, im_message_id: int) -> tuple[int, str | None]:
 def test_accounts_are_numbered_upwards_from_the_given_start(conn: Connection):
     assert [known.id for number in (ANN, BEN, CAT) if (known := im.find_account(conn, number))] == [10001, 10002, 10003]
 
-    later = open_one(conn, "Dan", first_id=50, number_min=20_000)
+    later = open_one(conn, "Dan", first_id=500, number_min=20_000)
 
     assert later.id == 20_000
-    assert open_one(conn, "Eve", first_id=60).id == 20_001
+    assert open_one(conn, "Eve", first_id=600).id == 20_001
 
 
 def test_a_new_account_has_a_wallet_with_its_first_credit(conn: Connection):
@@ -80,7 +80,7 @@ def test_a_new_account_has_a_wallet_with_its_first_credit(conn: Connection):
 
 
 def test_an_account_without_first_credit_has_an_empty_wallet(conn: Connection):
-    account = open_one(conn, "Dan", first_id=50, credit_minor=0)
+    account = open_one(conn, "Dan", first_id=500, credit_minor=0)
 
     assert book.balance(conn, account.wallet).available == 0
 

@@ -115,7 +115,7 @@ class RecallMachine(RuleBasedStateMachine):
         flights = self.drawn(data)
         ending = Ending(data.draw(st.sampled_from(flights)), state, self.clock, None, "000")
         with self.engine.begin() as conn:
-            self.note(outcome.end_many(conn, [Ended(ending, self.next_id())]))
+            self.note(outcome.Outcome().end_many(conn, [Ended(ending, self.next_id())]))
 
     def note(self, notices: list) -> None:
         for notice in notices:
@@ -129,7 +129,7 @@ class RecallMachine(RuleBasedStateMachine):
         message_id = data.draw(st.sampled_from(self.ids))
         may = self.waits(message_id)
         with self.engine.begin() as conn:
-            notices = recall._take_back(conn, [(message_id, self.next_id())] * (1 + twice), recall.CANCELLED, self.clock)
+            notices = recall._take_back(conn, outcome.Outcome(), [(message_id, self.next_id())] * (1 + twice), recall.CANCELLED, self.clock)
         assert [notice.message.id for notice in notices] == ([message_id] if may else [])
         assert not may or message_id not in self.left
         self.note(list(notices))
@@ -138,7 +138,7 @@ class RecallMachine(RuleBasedStateMachine):
     def take_all_back(self) -> None:
         with self.engine.begin() as conn:
             meant = recall._meant(conn, PARTNER, [TARGET], SOURCE.digits_or_name, DESTINATION.digits_or_name, self.next_id())
-            notices = recall._take_back(conn, [(each, self.next_id()) for each in meant], recall.CANCELLED, self.clock)
+            notices = recall._take_back(conn, outcome.Outcome(), [(each, self.next_id()) for each in meant], recall.CANCELLED, self.clock)
         assert len(notices) == len(meant)
         self.note(list(notices))
         assert not any(self.waits(message_id) for message_id in self.ids)

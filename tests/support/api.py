@@ -22,6 +22,7 @@ from gateway.real_world import RealWorld
 from gateway.services.catalogue import Catalogue, Service, ShortCode
 from gateway.services.dispatch import Dispatch
 from gateway.services.dispatch import Limits as LaneLimits
+from gateway.services.outcome import Outcome
 from gateway.services.recall import Recall
 from gateway.services.reception import Reception
 from gateway.store import partners
@@ -146,7 +147,7 @@ async def opened_house(folder: Path, limits: Limits = LIMITS) -> AsyncIterator[H
     link = TakingLink()
     dispatch.add_link(link, Pace(0, 0)).is_unread = False
     reception = Reception(world, writer, dispatch, catalogue, backlog_max=100, accepted=lambda *_: None)
-    recall = Recall(world, writer, reader, dispatch, reception, noticed=lambda _: None, counted=lambda *_: None)
+    recall = Recall(world, writer, reader, dispatch, reception, outcome=Outcome(), noticed=lambda _: None, counted=lambda *_: None)
     links_up = {"sim": True}
 
     def checks() -> list[Check]:

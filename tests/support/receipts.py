@@ -15,7 +15,6 @@ from billing import book
 from billing.event import BillableEvent, Direction, FeeClass, Payer
 from billing.schema import charge
 from gateway.domain.message import Flight, Front, Message, State
-from gateway.services import outcome
 from gateway.services.correlation import Report
 from gateway.services.outcome import Ended, Noted, Notice, Outcome, Replayed, Submitted
 from gateway.services.submit import Accepting, Draft
@@ -95,7 +94,7 @@ class Desk:
 
     def expire(self, flight: Flight) -> None:
         """The sweep's own end."""
-        outcome.end_many(self.conn, [Ended(Ending(flight, State.EXPIRED, self.now, None, "validity period over"), self.next_id())])
+        self.rows.end_many(self.conn, [Ended(Ending(flight, State.EXPIRED, self.now, None, "validity period over"), self.next_id())])
 
     def unknown(self, flight: Flight) -> None:
         self.rows.hold_unknown_many(self.conn, [(flight, self.now)])

@@ -40,6 +40,7 @@ CHARGE: dict[str, object] = {
     "delivery_time": 1_146_412_800_000_000,
     "network_error": "000",
     "smsc_message_ids": "A7;B8",
+    "period": 20060501,
     "late": False,
 }
 
@@ -107,7 +108,7 @@ def test_what_no_wallet_paid_for_names_no_hold(changes: dict[str, object]):
 
 
 def test_what_is_not_known_yet_is_empty():
-    row = cells(booked_at=None, journal_seq=None, delivery_time=None, link=None)
+    row = cells(booked_at=None, period=None, journal_seq=None, delivery_time=None, link=None)
 
     assert [row[name] for name in ("booked_time_utc", "period", "journal_seq", "delivery_time_utc", "link_id")] == [""] * 5
 

@@ -76,5 +76,5 @@ def test_what_is_delivered_and_costs_nothing_is_zero_rated():
 
 
 def test_every_state_a_hold_can_reach_has_its_transfer_state():
-    assert set(ledger.TRANSFER_STATES) == set(ChargeState) - {ChargeState.ZERO_RATED}
+    assert set(ledger.TRANSFER_STATES) == set(ChargeState) - {ChargeState.ZERO_RATED, ChargeState.SUSPENDED}
     assert set(ledger.TRANSFER_STATES.values()) == set(TransferState)

@@ -62,7 +62,7 @@ class Accounts:
         check_name(nick, "nick", self._limits.name_chars_max)
         check_password(password, self._limits)
         password_hash = await self._hash(password)
-        ids = (self._world.next_id(), self._world.next_id(), self._world.next_id(), self._world.next_id())
+        ids = tuple(self._world.next_id() for _ in range(im.SPARE_IDS))
         limits = self._limits
         now_us = self._world.clock.now_us()
         new = im.NewAccount(nick, password_hash, limits.account_number_min, limits.currency, limits.initial_credit_minor, ids, now_us)

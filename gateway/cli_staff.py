@@ -1,0 +1,27 @@
+"""Who acts on the books by command: every act that moves money or a state bears a name."""
+
+from __future__ import annotations
+
+import getpass
+
+import typer
+
+from billing.audit import ACTOR_CHARS_MAX
+from gateway.errors import ConfigError
+
+ACTOR_OPTION = typer.Option("", "--as", metavar="NAME", help="Who does this; without it, the name you are logged in with.")
+
+
+def actor(typed: str) -> str:
+    """The name an act is logged under; raises ConfigError for one that cannot be."""
+    name = typed or _logged_in()
+    if not 0 < len(name) <= ACTOR_CHARS_MAX or not name.isprintable() or name != name.strip():
+        raise ConfigError([f"--as: a name has 1 to {ACTOR_CHARS_MAX} printable characters, and no space at its ends"])
+    return name
+
+
+def _logged_in() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise ConfigError(["--as: say who does this; this system has no name for you"]) from None
