@@ -94,6 +94,8 @@ _ROWS: dict[str, dict[str, str]] = {
         "delivery_time": "us + 400",
         "network_error": "'000'",
         "smsc_message_ids": "CAST(us / 10 AS TEXT)",
+        "carrier": "'default'",
+        "period": "CAST(strftime('%Y%m%d', us / 1000000, 'unixepoch') AS INTEGER)",
     },
     "transfer": {
         "id": "id",

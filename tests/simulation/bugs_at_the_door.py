@@ -17,6 +17,7 @@ from gateway.domain.fairness import FairQueues
 from gateway.domain.message import Flight, State
 from gateway.services import recall
 from gateway.services.opt_outs import OptOuts
+from gateway.services.outcome import Outcome
 from gateway.services.queues import Queues
 from gateway.services.recall import Recall
 from gateway.services.reception import Reception
@@ -45,7 +46,7 @@ def cancel_answered_before_commit() -> Iterator[None]:
         wanted = [(standing.message.id, self._world.next_id()) for standing in standings if standing.is_waiting]
         if not wanted:
             raise self._too_late("cancel")
-        writing = self._writer.run(recall._take_back, wanted, recall.CANCELLED, self._world.clock.now_us())
+        writing = self._writer.run(recall._take_back, self._outcome, wanted, recall.CANCELLED, self._world.clock.now_us())
         self._tasks.add(asyncio.ensure_future(writing))
 
     with patch.object(Recall, "cancel", cancel):
@@ -57,9 +58,9 @@ def cancel_keeps_the_hold() -> Iterator[None]:
     """The parts of a cancelled message end, and its credit stays held."""
     original = recall._take_back
 
-    def take_back(conn: Connection, wanted: Any, why: str, now_us: int) -> Any:
+    def take_back(conn: Connection, rows: Outcome, wanted: Any, why: str, now_us: int) -> Any:
         with patch.object(book, "settle_many", lambda _conn, settlements, **_now: [True] * len(settlements)):
-            return original(conn, wanted, why, now_us)
+            return original(conn, rows, wanted, why, now_us)
 
     with patch.object(recall, "_take_back", take_back):
         yield
