@@ -14,9 +14,13 @@ ACTOR_OPTION = typer.Option("", "--as", metavar="NAME", help="Who does this; wit
 
 def actor(typed: str) -> str:
     """The name an act is logged under; raises ConfigError for one that cannot be."""
-    name = typed or _logged_in()
+    return check_name("--as", typed or _logged_in())
+
+
+def check_name(option: str, name: str) -> str:
+    """A name that acts can be logged under; raises ConfigError naming the option."""
     if not 0 < len(name) <= ACTOR_CHARS_MAX or not name.isprintable() or name != name.strip():
-        raise ConfigError([f"--as: a name has 1 to {ACTOR_CHARS_MAX} printable characters, and no space at its ends"])
+        raise ConfigError([f"{option}: a name has 1 to {ACTOR_CHARS_MAX} printable characters, and no space at its ends"])
     return name
 
 

@@ -37,6 +37,16 @@ partner = Table(
     Column("policy", Text, nullable=False, server_default=text("'{}'"), comment="what it may do, as JSON: domain.policy"),
 )
 
+staff = Table(
+    "staff",
+    metadata,
+    Column("name", String(64), primary_key=True, comment="acts are logged under it"),
+    Column("key_hash", String(64), nullable=False, unique=True, comment="SHA-256 of a 256-bit random key"),
+    Column("scopes", String(64), nullable=False, comment="read, act, approve; joined by commas"),
+    Column("is_enabled", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
 partner_usage = Table(
     "partner_usage",
     metadata,

@@ -116,3 +116,11 @@ def _books() -> None:
         sa.Column("hash", sa.String(64), nullable=False),
     )
     op.create_index("audit_log_subject", "audit_log", ["subject", "seq"])
+    op.create_table(
+        "staff",
+        sa.Column("name", sa.String(64), primary_key=True, comment="acts are logged under it"),
+        sa.Column("key_hash", sa.String(64), nullable=False, unique=True, comment="SHA-256 of a 256-bit random key"),
+        sa.Column("scopes", sa.String(64), nullable=False, comment="read, act, approve; joined by commas"),
+        sa.Column("is_enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+    )
