@@ -9,7 +9,6 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from aiohttp import web
 from sqlalchemy import Connection
 
 from billing import book
@@ -26,6 +25,7 @@ from gateway.links.smpp_links import Links
 from gateway.links.smpp_operations import Operations
 from gateway.links.smpp_outbind import Outbinds
 from gateway.links.smpp_server import SmppServer
+from gateway.pages import pages_of
 from gateway.reloading import Hook, Reloading
 from gateway.services import dispatch as dispatching
 from gateway.services import sweep as sweeping
@@ -53,7 +53,6 @@ from gateway.store.reader import StoreReader
 from gateway.store.writer import StoreWriter
 from gateway.tally import Tally
 from gateway.telemetry import Metrics
-from gateway.web import chat, control, control_links, control_partners, control_receipts, control_routes, status
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
 from gateway.wiring_billing import carriers_of
@@ -244,34 +243,11 @@ class Gateway:
             metrics=self._scrape if settings.metrics.enabled else None,
             limits=limits,
             observe=self.tally.requested,
-            add_pages=self._pages(),
+            add_pages=pages_of(self, self._operator_token),
             learn=self.accounts.learn,
             vendor_tlvs=wiring.vendor_tlvs(settings),
         )
         self._web = await serve(self.world, app, settings.web.host, settings.web.port, limits)
-
-    def _pages(self) -> list[Callable[[web.Application], None]]:
-        pages: list[Callable[[web.Application], None]] = [lambda app: status.add_routes(app, self.status)]
-        if self._operator_token is not None:
-            expected = control.token_hash(self._operator_token)
-            pages.append(lambda app: control.add_routes(app, expected, self._orders()))
-        if self.settings.messenger.enabled:
-            pages.append(lambda app: chat.add_routes(app, self.messenger))
-        return pages
-
-    def _orders(self) -> list[control.Order]:
-        """What an operator may tell this gateway."""
-
-        async def tell(_where: dict[str, str], _asked: dict[str, Any]) -> Any:
-            return self.status()
-
-        return [
-            control.Order("GET", "/status", tell),
-            *control_links.orders(self.links, self.reader, self.reload),
-            *control_partners.orders(self.accounts, self.smpp_server, self.reader, self.world.clock),
-            *control_routes.orders(self.routing, self.opt_outs, self.reader, self.world.clock),
-            *control_receipts.orders(self.replay),
-        ]
 
     def _checks(self) -> list[Check]:
         return checks_of(self.writer, is_started=self.is_ready, links={link.name: link.is_up for link in self.links})

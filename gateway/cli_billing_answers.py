@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from gateway.domain.message import Front
 from gateway.errors import ConfigError, Refused
 from gateway.store import evidence
 from gateway.store.evidence import Evidence
+from gateway.web.billing_reads import answer_of
 from gateway.wiring_billing import carriers_of
 
 _ACCOUNT_PREFIXES = ("partner:", "im:", "sponsor:")
@@ -59,7 +60,7 @@ def answer(
         found = [_one(conn, charge)] if charge else _many(conn, whom, _window(since, until, rows_max, opened))
         told = [_Told(each, evidence.of_charge(conn, each.charge), _zone(carriers, each)) for each in found]
     if as_json:
-        typer.echo(json.dumps({"whom": whom or None, "charges": [_fields(each) for each in told]}))
+        typer.echo(json.dumps({"whom": whom or None, "charges": [answer_of(*each) for each in told]}))
         return
     if not told:
         typer.echo(f"{whom}: nothing was charged")
@@ -117,30 +118,6 @@ def _sums(told: Iterable[_Told]) -> str:
         currency = each.charged.charge["currency"]
         sums[currency] = sums.get(currency, 0) + each.charged.paid_minor
     return ", ".join(f"{view.money(minor, currency)} paid" for currency, minor in sorted(sums.items()))
-
-
-def _fields(told: _Told) -> dict[str, Any]:
-    charged, found = told.charged, told.evidence
-    return {
-        **view.fields(charged.charge, told.zone),
-        "trace": None if charged.charge["trace"] is None else json.loads(charged.charge["trace"]),
-        "paid_minor": charged.paid_minor,
-        "corrections": [view.fields(each, told.zone) for each in charged.corrections],
-        "evidence": {
-            "front": None if found.front is None else Front(found.front).name.lower(),
-            "reference": found.reference,
-            "parts": [
-                {**part._asdict(), "submitted_at": view.time(part.submitted_at, UTC), "done_at": view.time(part.done_at, UTC)}
-                for part in found.parts
-            ],
-            "receipts": [{**each._asdict(), "at": view.time(each.at, UTC)} for each in found.receipts],
-            "order": None if found.order is None else _order_fields(found.order),
-        },
-    }
-
-
-def _order_fields(order: evidence.Order) -> dict[str, Any]:
-    return {**order._asdict(), "mo_id": str(order.mo_id), "at": view.time(order.at, UTC)}
 
 
 def _lines(told: _Told) -> Iterable[str]:

@@ -17,7 +17,7 @@ from gateway.domain.message import STATE_NAMES
 from gateway.services.parts import ENCODING_NAMES
 from gateway.smpp.vendor_tlv import INTEGER, NO_VENDOR_TLVS, OCTETS, VendorTlv, VendorTlvs
 from gateway.store.trace import SCHEDULED
-from gateway.web import intake, problem
+from gateway.web import billing_api, intake, problem
 from gateway.web.answer import Answer
 from gateway.web.limits import Limits
 from gateway.web.preview_answers import Preview
@@ -231,15 +231,19 @@ def document(limits: Limits, services: Collection[str], vendor_tlvs: VendorTlvs 
             "openapi": "3.1.0",
             "info": {"title": "Bellhop", "version": "1", "description": "Send messages to phones, and see what became of them."},
             "servers": [{"url": "/"}],
-            "paths": paths,
+            "paths": {**paths, **billing_api.paths()},
             "components": {
                 "schemas": {
                     "Submission": _submission(services, vendor_tlvs),
                     "Change": _change(),
                     "SubmissionBatch": _batch(limits.batch_messages_max),
                     **schemas["$defs"],
+                    **billing_api.schemas(),
                 },
-                "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "Your API key"}},
+                "securitySchemes": {
+                    "key": {"type": "http", "scheme": "bearer", "description": "Your API key"},
+                    "staff": {"type": "http", "scheme": "bearer", "description": "The key of a member of the billing staff"},
+                },
             },
             "security": [{"key": []}],
         }

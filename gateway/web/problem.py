@@ -28,6 +28,8 @@ STATUS_BY_REASON: dict[str, HTTPStatus] = {
     "service_not_allowed": HTTPStatus.FORBIDDEN,
     "priority_not_allowed": HTTPStatus.FORBIDDEN,
     "blocked": HTTPStatus.FORBIDDEN,
+    "not_allowed": HTTPStatus.FORBIDDEN,
+    "refused": HTTPStatus.CONFLICT,
     "blocked_sender": HTTPStatus.FORBIDDEN,
     "not_found": HTTPStatus.NOT_FOUND,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
