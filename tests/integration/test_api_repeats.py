@@ -15,6 +15,8 @@ from sqlalchemy import update
 from gateway.services.correlation import Report
 from gateway.store.schema import partner
 from gateway.web import keys, openapi
+from gateway.web.billing_api import BILLING
+from gateway.web.billing_door import PREFIX
 from gateway.web.intake import FIELDS
 from gateway.web.keys import Keys
 from tests.support.api import MESSAGE, TO, House, opened_house
