@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
 
 import pytest
 
 from tests.support.commands import Shell
+from tests.support.running import Running, running_gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 YEAR = ("--from", "2020-01-01", "--to", "2050-01-01")
@@ -26,43 +20,10 @@ def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     return Shell(capsys, monkeypatch)
 
 
-class Running(NamedTuple):
-    """A gateway and a carrier, each a process of its own."""
-
-    config: Path
-    url: str
-
-
-def started(*command: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BELLHOP")}
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean | (environ or {})
-    )
-
-
-def line_with(stream: IO[str], word: str) -> str:
-    line = next(line for line in stream if word in line)
-    threading.Thread(target=stream.read, daemon=True).start()  # so that the process never waits for us to read
-    return line
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("running")
-    smsc = started("-m", "simulators.cli", "smsc", "--port", "0", "--http-port", "0", "--receipt-delay-ms", "0")
-    assert smsc.stderr is not None
-    carrier = line_with(smsc.stderr, "ready").split("smpp=127.0.0.1:")[1].split()[0]
-    main = "from gateway.cli import main; main()"
-    assert started("-c", main, "init", str(folder)).wait(30) == 0
-    config = folder / "bellhop.toml"
-    places = {"BELLHOP__LINKS__0__PORT": carrier, "BELLHOP__WEB__PORT": "0", "BELLHOP__SMPP_SERVER__PORT": "0"}
-    gateway = started("-c", main, "run", "-c", str(config), environ=places)
-    assert gateway.stderr is not None
-    port = json.loads(line_with(gateway.stderr, '"ready"'))["http"]
-    yield Running(config, f"http://127.0.0.1:{port}")
-    for process in (gateway, smsc):
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with running_gateway(tmp_path_factory.mktemp("running")) as found:
+        yield found
 
 
 def key_of(shell: Shell, running: Running, name: str, credit: int = 100_000) -> str:
