@@ -36,9 +36,11 @@ from gateway.services.connect import ConnectorPort
 from gateway.services.correlation import groups_of
 from gateway.services.deliver import Delivering
 from gateway.services.dispatch import Dispatch
+from gateway.services.jobs import Jobs
 from gateway.services.keeping import Keeping
 from gateway.services.opt_outs import OptOuts
 from gateway.services.outcome import Notice, Outcome
+from gateway.services.ports import Commands
 from gateway.services.recall import Recall
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
@@ -74,9 +76,11 @@ class Gateway:
         messenger_limits: MessengerLimits | None = None,
         operator_token: str | None = None,
         reread: Callable[[], Settings] | None = None,
+        commands: Commands | None = None,
     ) -> None:
         self.settings = settings
         self.world = world
+        self.jobs = Jobs(world, commands)
         self.tally = Tally(metrics, world.clock)
         self._operator_token = operator_token
         self._check_password = check_password
@@ -284,6 +288,7 @@ class Gateway:
             self._web.close()
         if self._is_wired:
             await self._stop_parts()
+        await self.jobs.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -22,7 +22,7 @@ from gateway.cli_control import make_token
 from gateway.domain import failure
 from gateway.domain.credentials import is_password
 from gateway.errors import Refused
-from gateway.real_world import RealWorld
+from gateway.real_world import RealCommands, RealWorld
 from gateway.settings import Settings
 from gateway.settings_file import load
 from gateway.store.engine import greatest_id, migrate, open_writing
@@ -53,7 +53,7 @@ def run(
         _log.warning("configuration", note=warning)
     lock = _lock_of(settings, loaded.path)
     try:
-        _run_loop(_serve(settings, lambda: load(config, os.environ).settings, log))
+        _run_loop(_serve(settings, loaded.path, lambda: load(config, os.environ).settings, log))
     finally:
         lock.close()
 
@@ -63,11 +63,19 @@ def check_password(password_hash: str, password: str) -> bool:
     return is_password(password_hash, password)
 
 
-async def _serve(settings: Settings, reread: Callable[[], Settings], log: ForgivingStream) -> None:
+async def _serve(settings: Settings, config: Path, reread: Callable[[], Settings], log: ForgivingStream) -> None:
     world = RealWorld(settings.node.id)
     token = make_token(Path(settings.web.operator_token_file))
     _raise_file_limit(settings)
-    gateway = Gateway(settings, world, check_password=check_password, metrics=Metrics(), operator_token=token, reread=reread)
+    gateway = Gateway(
+        settings,
+        world,
+        check_password=check_password,
+        metrics=Metrics(),
+        operator_token=token,
+        reread=reread,
+        commands=RealCommands(config),
+    )
     gateway.tally.lines_lost = lambda: log.lost
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

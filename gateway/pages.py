@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def pages_of(gateway: Gateway, operator_token: str | None) -> list[Callable[[web.Application], None]]:
     """What adds the routes; without a token there are no operator's orders."""
     settings = gateway.settings
-    desk = Desk(gateway.world, gateway.writer, gateway.reader, gateway.books)
+    desk = Desk(gateway.world, gateway.writer, gateway.reader, gateway.books, gateway.jobs)
     limits = wiring.web_limits(settings.web)
     pages: list[Callable[[web.Application], None]] = [
         lambda app: status.add_routes(app, gateway.status),

@@ -7,15 +7,17 @@ import itertools
 import os
 import random
 import secrets
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.domain.ids import IdMaker
+from gateway.services.ports import Ran
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -225,3 +227,23 @@ class RealWorld:
     async def close(self) -> None:
         """Finish the executor's work and end its threads."""
         await self._executor.close()
+
+
+class RealCommands:
+    """`bellhop …` as a process of its own, with the configuration this gateway was started with and the lowest priority."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = str(config.absolute())
+
+    async def run(self, arguments: Sequence[str]) -> Ran:
+        """Run one command to its end; cancelled, it is stopped. Raises OSError when no process can be had."""
+        command = (sys.executable, "-c", "import os; os.nice(19); from gateway.cli import main; main()", *arguments, "-c", self._config)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        try:
+            out, err = await process.communicate()
+        except asyncio.CancelledError:
+            process.terminate()
+            await process.wait()
+            raise
+        return Ran(process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))

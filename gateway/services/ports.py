@@ -31,6 +31,22 @@ class Reader(Protocol):
         ...
 
 
+class Ran(NamedTuple):
+    """What a command of our own printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Commands(Protocol):
+    """Runs `bellhop …` beside the gateway, in a process of lower priority."""
+
+    async def run(self, arguments: Sequence[str]) -> Ran:
+        """Run one command to its end; cancelled, it is stopped. Raises OSError when no process can be had."""
+        ...
+
+
 class Caps(IntFlag):
     """What a connector's network can do; pages and help texts read it, contract tests hold it true."""
 

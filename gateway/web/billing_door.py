@@ -17,6 +17,7 @@ from billing.booking import Booking
 from billing.errors import BillingError, LedgerError, ReferenceReusedError, UnknownAccountError, UnknownChargeError
 from gateway.domain import credentials
 from gateway.domain.failure import Refused, StoreUnavailable
+from gateway.services.jobs import Jobs
 from gateway.services.ports import Reader, Writer
 from gateway.store import staff
 from gateway.store.staff import Member, Scope
@@ -43,6 +44,7 @@ class Desk(NamedTuple):
     writer: Writer
     reader: Reader
     books: Booking
+    jobs: Jobs
 
     def new_id(self) -> int:
         """An id for a charge, a transfer or a row of its own."""

@@ -1,0 +1,42 @@
+"""Work of minutes that the billing staff orders over HTTP; each is the command of the same name, run beside the gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billing import view
+from billing.calendar import EPOCH
+from gateway.domain.failure import Refused
+from gateway.domain.ids import ID_MAX
+from gateway.services.jobs import Job
+from gateway.store.staff import Scope
+from gateway.web.billing_door import BillingOperation, Call, Desk
+
+
+async def jobs(desk: Desk, _call: Call) -> dict[str, Any]:
+    """Every job that is remembered, the newest first."""
+    return {"jobs": [fields(job) for job in desk.jobs.newest()]}
+
+
+async def job(desk: Desk, call: Call) -> dict[str, Any]:
+    """One job: where it is, and what came of it."""
+    typed = call.where["id"]
+    is_id = typed.isascii() and typed.isdigit() and 0 < int(typed[:20]) <= ID_MAX
+    found = desk.jobs.find(int(typed)) if is_id else None
+    if found is None:
+        raise Refused("not_found", "there is no such job; a gateway forgets them when it stops", field="id")
+    return fields(found)
+
+
+def fields(found: Job) -> dict[str, Any]:
+    """A job as JSON."""
+    zone = EPOCH.tzinfo
+    assert zone is not None
+    times = {"started_at": view.time(found.started_at, zone), "ended_at": view.time(found.ended_at, zone)}
+    return {**found._asdict(), "id": str(found.id), **times}
+
+
+JOBS = (
+    BillingOperation("GET", "/jobs", "get_billing_jobs", "Every job that is remembered, the newest first", Scope.READ, jobs),
+    BillingOperation("GET", "/jobs/{id}", "get_billing_job", "One job: where it is, and what came of it", Scope.READ, job),
+)
