@@ -9,6 +9,7 @@ import typer
 
 from billing.check import Violation
 from gateway.cli_billing_export import export_charges
+from gateway.cli_billing_period import close, period, show_leaks
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
 
@@ -16,6 +17,9 @@ EXIT_BROKEN = 1
 
 billing = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 billing.command("export")(export_charges)
+billing.command("close")(close)
+billing.command("leaks")(show_leaks)
+billing.add_typer(period, name="period")
 
 
 @billing.command()
