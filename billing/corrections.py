@@ -65,8 +65,10 @@ def post(conn: Connection, correction: Correction, *, into: Booking, now_us: int
         ):
             raise ReferenceReusedError("the same reference was used for another correction")
         return Posted(int(known.id), False)
-    conn.execute(charge.insert(), _row(conn, correction, original, into, now_us))
+    row = _row(conn, correction, original, into, now_us)
+    # The money first: a wallet that cannot pay leaves nothing written.
     _move(conn, correction, original, now_us)
+    conn.execute(charge.insert(), row)
     return Posted(correction.id, True)
 
 

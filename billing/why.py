@@ -29,7 +29,7 @@ class Charged(NamedTuple):
     @property
     def paid_minor(self) -> int:
         """What is left of it after its corrections; held amounts are not paid yet."""
-        if self.charge["state"] != ChargeState.CAPTURED:
+        if self.charge["state"] in (ChargeState.HELD, ChargeState.SUSPENDED):
             return 0
         corrected = (int(each["amount_minor"]) for each in self.corrections if RecordType(each["record_type"]) in _CORRECTING)
         return int(self.charge["amount_minor"]) + sum(corrected)

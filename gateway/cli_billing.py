@@ -10,6 +10,7 @@ import typer
 from billing.check import Violation
 from gateway.cli_billing_answers import answer
 from gateway.cli_billing_export import export_charges
+from gateway.cli_billing_period import close, period, show_leaks
 from gateway.cli_billing_staff import staff
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
@@ -20,6 +21,9 @@ billing = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 billing.command("export")(export_charges)
 billing.command("why")(answer)
 billing.add_typer(staff, name="staff")
+billing.command("close")(close)
+billing.command("leaks")(show_leaks)
+billing.add_typer(period, name="period")
 
 
 @billing.command()

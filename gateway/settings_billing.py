@@ -18,6 +18,12 @@ class Billing(Section):
     node: FileWord = Field("bellhop01", description="Name of this installation in export file names")
     carrier: FileWord = Field("default", description="Carrier of the links that name none, in charge records and export file names")
     time_zone: Zone = Field("UTC", description="Time zone in which its days and months are counted, such as Asia/Shanghai")
+    grace_s: int = Field(
+        3_600,
+        ge=0,
+        le=2_592_000,
+        description="How long after its end a period waits for receipts before it can be closed",
+    )
     late: Literal["absorb", "charge"] = Field(
         "absorb", description='What a receipt does that says "delivered" after its message ended: nothing is charged, or it is charged then'
     )

@@ -18,6 +18,7 @@ from billing.event import Settlement
 from gateway.domain.message import Flight, Message, State
 from gateway.domain.verdict import of_message_state
 from gateway.services.correlation import Correlation, Report
+from gateway.services.late import charge_late
 from gateway.services.parking import Parking, report_of
 from gateway.services.settling import settle_long, settle_short, whole_messages
 from gateway.services.telling import entry_for, intermediate_entry_for
@@ -216,6 +217,8 @@ class Outcome:
         if of_message_state(report.message_state) is end.state:
             return Noted("repeat", None, end.segment_id)
         effect = receipts.LATE if end.message_state is None else receipts.CONTRADICTS
+        if of_message_state(report.message_state) is State.DELIVERED:
+            charge_late(conn, end.segment_id, self._books, charge_id=report.seq, now_us=report.at)
         if not is_parked:  # else the row that it has already says so, once it is closed
             self.parking.record(conn, report, end.segment_id, effect)
         return Noted(effect, None, end.segment_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from billing import check as ledger
+from billing import check_periods
 from billing.check import Invariant, Violation
 
 # Per message: the least and greatest state of its segments, how many there are, and how many were delivered.
@@ -19,13 +20,14 @@ _CHARGED = f"FROM ({_FOLD}) AS m JOIN charge ON charge.id = m.message_id AND cha
 _CHARGES = (
     Invariant(
         "mt_charge_has_message",
-        "every charge of an MT has its message",
-        "SELECT charge.id FROM charge LEFT JOIN message ON message.id = charge.id WHERE charge.direction = 0 AND message.id IS NULL",
+        "every charge of an MT has its message, but for the fees of subscriptions",
+        """SELECT charge.id FROM charge LEFT JOIN message ON message.id = charge.event_id
+        WHERE charge.direction = 0 AND charge.subscription IS NULL AND message.id IS NULL""",
     ),
     Invariant(
         "mo_charge_has_mo",
         "every charge of an MO has its MO",
-        "SELECT charge.id FROM charge LEFT JOIN mo ON mo.id = charge.id WHERE charge.direction = 1 AND mo.id IS NULL",
+        "SELECT charge.id FROM charge LEFT JOIN mo ON mo.id = charge.event_id WHERE charge.direction = 1 AND mo.id IS NULL",
     ),
     Invariant(
         "live_is_held",
@@ -127,7 +129,7 @@ _OUTBOX = (
     ),
 )
 
-INVARIANTS = (*ledger.message_invariants(), *_CHARGES, *_MESSAGES, *_OUTBOX)
+INVARIANTS = (*ledger.message_invariants(), *_CHARGES, *_MESSAGES, *_OUTBOX, *check_periods.INVARIANTS)
 
 
 def check(conn: Connection) -> list[Violation]:

@@ -69,6 +69,10 @@ def fill(conn: Connection) -> None:
     ]
     assert all(book.settle_many(conn, settlements, now_us=NOW))
     outbox.insert(conn, [outbox.Entry(5000, "partner:1", outbox.KIND_RECEIPT, FAILED, 11)])
+    columns = "carrier, period, first_day, after_day, state, closing_at, closing_by, sealed_at, records, held"
+    old = "'default', 20200100, 20200101, 20200201, 2, 1, 'ann', 1, 0, 0"
+    conn.execute(text(f"INSERT INTO period ({columns}) VALUES ({old})"))
+    conn.execute(text("UPDATE carrier_books SET closed_until = 20200201"))
     conn.execute(insert(attempt), {"segment_id": FAILED + 1, "number": 1, "link": "sim", "ended_at": NOW, "outcome": "retry"})
 
 
@@ -118,6 +122,10 @@ BROKEN = {
     "told_of_a_message": "UPDATE outbox SET message_id = 99",
     "told_of_an_mo": "UPDATE outbox SET kind = 2",
     "told_the_final_state": f"UPDATE outbox SET message_id = {LIVE}",
+    "closed_stays_closed": "UPDATE period SET records = 1",
+    "closed_adds_up": "INSERT INTO period_total VALUES ('default', 20200100, 'CNY', 0, 10, 'chat', 0, 5, 0)",
+    "closed_is_sealed": "UPDATE carrier_books SET closed_until = 0",
+    "late_was_sealed": f"UPDATE charge SET late = TRUE, carrier = 'nobody' WHERE id = {FREE}",
     "told_once": f"INSERT INTO outbox (id, target, kind, message_id, state) VALUES (5001, 'partner:1', 1, {FAILED}, 11)",
 }
 

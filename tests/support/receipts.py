@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from billing import book
+from billing import book, booking
+from billing.booking import Booking
 from billing.event import BillableEvent, Direction, FeeClass, Payer
 from billing.schema import charge
 from gateway.domain.message import Flight, Front, Message, State
@@ -34,11 +35,12 @@ MEMORY = Path("/dev/shm")
 class Desk:
     """One store and one set of operations; time goes on by a millisecond with every call."""
 
-    def __init__(self, conn: Connection, groups: dict[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, conn: Connection, groups: dict[str, Sequence[str]] | None = None, books: Booking = booking.DEFAULT) -> None:
         self.conn = conn
+        self.books = books
         self._groups = groups
         self._ids = count(START // 1_000)
-        self.rows = Outcome(groups)
+        self.rows = Outcome(groups, books)
         house = book.ensure_house(conn, "CNY", new_id=self.next_id, now_us=START)
         self.wallet = book.open_account(conn, self.next_id(), "partner:acme", "CNY", True, START)
         book.top_up(conn, self.wallet, CREDIT, "first", self.next_id(), START)
@@ -53,7 +55,7 @@ class Desk:
 
     def restart(self) -> None:
         """Forget what only memory has."""
-        self.rows = Outcome(self._groups)
+        self.rows = Outcome(self._groups, self.books)
 
     def accept(
         self, handset: str = HANDSET, *, link: str = LINK, registered: int = 1, parts: int = 1, body: bytes = b"hello"
@@ -131,13 +133,15 @@ class Desk:
 
 
 @contextmanager
-def opened_desk(folder: Path | None = None, *, groups: dict[str, Sequence[str]] | None = None) -> Iterator[Desk]:
+def opened_desk(
+    folder: Path | None = None, *, groups: dict[str, Sequence[str]] | None = None, books: Booking = booking.DEFAULT
+) -> Iterator[Desk]:
     """A desk on an empty store; without a folder of its own where files cost nothing."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
         engine = open_writing(f"sqlite:///{(folder or Path(made)) / 'store.db'}", synchronous="OFF")
         try:
             metadata.create_all(engine)
             with engine.begin() as conn:
-                yield Desk(conn, groups)
+                yield Desk(conn, groups, books)
         finally:
             engine.dispose()

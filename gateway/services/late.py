@@ -1,0 +1,48 @@
+"""What a receipt does that says delivered after its message had ended: nothing, or a charge where its carrier's policy says so.
+
+The hold is gone and never comes back. The charge is a new debit with the part as its cause, so it happens once however many receipts
+come; a wallet that cannot pay it stays as it is, and the part is in the leak report.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from billing import book, corrections
+from billing.booking import Booking
+from billing.corrections import Correction
+from billing.errors import BillingError
+from billing.event import RecordType
+from billing.schema import charge
+from gateway.domain.ids import message_of
+from gateway.store import leaks
+
+REASON = "late"
+
+
+def charge_late(conn: Connection, segment_id: int, books: Booking, *, charge_id: int, now_us: int) -> bool:
+    """Charge a part that was delivered late, if its carrier's policy says so; whether it is charged now."""
+    columns = (
+        charge.c.id,
+        charge.c.carrier,
+        charge.c.currency,
+        charge.c.fee_class,
+        charge.c.unit_price_minor,
+        charge.c.parts,
+        charge.c.state,
+    )
+    row = conn.execute(select(*columns).where(charge.c.id == message_of(segment_id))).one_or_none()
+    if row is None or row.carrier is None:
+        return False
+    carrier = books.carriers.named(row.carrier)
+    price = leaks.late_price(row.state, row.fee_class, row.unit_price_minor, row.parts)
+    if carrier is None or not carrier.charges_late or not price:
+        return False
+    revenue = book.find_account(conn, f"house:revenue:{row.currency}")
+    if revenue is None:
+        return False
+    wanted = Correction(charge_id, row.id, RecordType.ADJUST, price, leaks.late_cause(segment_id), REASON, revenue)
+    try:
+        return corrections.post(conn, wanted, into=books, now_us=now_us).is_new
+    except BillingError:
+        return False  # the wallet cannot pay it: absorbed, as the leak report shows

@@ -1,0 +1,87 @@
+"""A receipt that says delivered after its message had ended: absorbed and reported, or charged once where the carrier's policy says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from billing import book
+from billing.booking import Booking
+from billing.carriers import Carrier, Carriers
+from billing.event import RecordType
+from billing.schema import charge
+from gateway.store import leaks
+from tests.support.receipts import CREDIT, PRICE, Desk, opened_desk
+
+CHARGING = Booking(Carriers([Carrier("default", charges_late=True)]))
+ABSORBING = Booking(Carriers([Carrier("default")]))
+DELIVERED, UNDELIVERABLE = 2, 5
+
+
+def corrections(desk: Desk) -> list[tuple[int, int, str]]:
+    query = select(charge.c.record_type, charge.c.amount_minor, charge.c.reason).where(charge.c.corrects.is_not(None))
+    return [(row[0], row[1], row[2]) for row in desk.conn.execute(query)]
+
+
+def test_by_default_it_is_absorbed_and_stands_in_the_leak_report(tmp_path: Path):
+    with opened_desk(tmp_path, books=ABSORBING) as desk:
+        flight = desk.sent("A1")
+        desk.expire(flight)
+
+        assert desk.report("A1").effect == "late"
+
+        assert (corrections(desk), book.balance(desk.conn, desk.wallet).posted) == ([], CREDIT)
+        assert [(each.service, each.parts, each.amount_minor) for each in leaks.report(desk.conn, None)] == [("chat", 1, PRICE)]
+        assert desk.faults() == []
+
+
+@pytest.mark.parametrize("receipts", [1, 3])
+def test_where_the_policy_charges_it_is_charged_once_whatever_comes_again(tmp_path: Path, receipts: int):
+    with opened_desk(tmp_path, books=CHARGING) as desk:
+        desk.expire(desk.sent("A1"))
+
+        for _ in range(receipts):
+            desk.report("A1")
+
+        assert corrections(desk) == [(RecordType.ADJUST, PRICE, "late")]
+        assert book.balance(desk.conn, desk.wallet).posted == CREDIT - PRICE
+        assert leaks.report(desk.conn, None) == []
+        assert desk.faults() == []
+
+
+def test_a_failure_that_is_contradicted_is_charged_too(tmp_path: Path):
+    with opened_desk(tmp_path, books=CHARGING) as desk:
+        desk.sent("A1")
+        desk.report("A1", UNDELIVERABLE)
+
+        desk.report("A1", DELIVERED)
+
+        assert corrections(desk) == [(RecordType.ADJUST, PRICE, "late")]
+        assert desk.faults() == []
+
+
+def test_a_wallet_that_cannot_pay_stays_as_it_is(tmp_path: Path):
+    with opened_desk(tmp_path, books=CHARGING) as desk:
+        desk.expire(desk.sent("A1"))
+        emptied = desk.accept(parts=1)
+        desk.conn.exec_driver_sql("SELECT 1")
+        rest = book.balance(desk.conn, desk.wallet).available
+        assert book.amend(desk.conn, emptied[0].message.id, parts=255, quantity=rest // PRICE + 1) is not None
+
+        desk.report("A1")
+
+        assert corrections(desk) == []
+        assert book.balance(desk.conn, desk.wallet).available == 0
+        assert [each.parts for each in leaks.report(desk.conn, None)] == [1]
+
+
+def test_the_window_of_the_report_is_when_the_receipts_came(tmp_path: Path):
+    with opened_desk(tmp_path, books=ABSORBING) as desk:
+        desk.expire(desk.sent("A1"))
+        before = desk.now
+        desk.report("A1")
+
+        assert leaks.report(desk.conn, (0, before)) == []
+        assert len(leaks.report(desk.conn, (before, desk.now))) == 1
