@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from zoneinfo import ZoneInfo
 
-from billing.tariff import ChargeBy, FlatTariff, Price
+from billing.tariff.flat import ChargeBy, FlatTariff, Price
 from gateway.domain.address import sender
 from gateway.domain.conversation import Plan
 from gateway.domain.lockout import LockoutLimits

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from billing.errors import MoneyError, TariffError
 from billing.event import FeeClass
-from billing.tariff import PARTS_MAX, ChargeBy, FlatTariff, Price, captured
+from billing.tariff.flat import PARTS_MAX, ChargeBy, FlatTariff, Price, captured
 
 PRICES = {
     "chat": Price(10, "CNY"),

@@ -1,0 +1,1 @@
+"""What things cost: rules, their versions in time, the rule that fits, and the price it makes."""
