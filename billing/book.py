@@ -6,8 +6,9 @@ primary keys forbid a second one. House accounts keep no running balance: they a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
@@ -27,6 +28,7 @@ _PENDING = int(TransferState.PENDING)
 # Accounts asked for in one SELECT; shorter lists are padded, so that the engine sees few distinct texts.
 _ACCOUNT_SIZES = (1, 8, 32, 128)
 _REFERENCE_CHARS_MAX = 90
+NO_REVENUES: Mapping[str, int] = MappingProxyType({})
 
 _EVENT_COLUMNS = ("id", "event_id", "record_type", "state", *BillableEvent._fields[1:])
 _INSERT_CHARGE = bulk.insert_into(charge, *_EVENT_COLUMNS)
@@ -50,7 +52,11 @@ _SETTLE_CHARGE = bulk.update_of(
     *("id", "state", "amount_minor", "booked_at", "journal_seq", "parts_charged"),
     *("delivery_status", "delivery_time", "network_error", "smsc_message_ids", "carrier", "period", "late"),
     operands=("link", "amount_minor", "wallet"),
-    sets="link = COALESCE(v.column14, charge.link)",
+    # The tax of what is captured: of a long message, that of the parts charged.
+    sets=(
+        "link = COALESCE(v.column14, charge.link),"
+        " tax_minor = CASE WHEN v.column3 = 0 THEN 0 ELSE charge.tax_minor * v.column6 / charge.parts END"
+    ),
     guard=(
         "charge.state = 0 AND charge.amount_minor >= v.column3 AND charge.amount_minor = v.column15"
         " AND COALESCE(charge.wallet, 0) = COALESCE(v.column16, 0)"
@@ -66,11 +72,19 @@ _SETTLE_WALLET = bulk.update_of(
     sets="posted_minor = account.posted_minor - v.column2, held_minor = account.held_minor - v.column3",
 )
 
+# What few charges have: what their rule adds to the columns that every event has.
+FACTS = ("tax_minor", "provider", "promotion", "allowance", "trace", "mo_link_id")
+_ADD_FACTS = bulk.update_of(charge, "id", *FACTS)
+
 _HELD_CHARGE = select(charge.c.amount_minor, charge.c.unit_price_minor, charge.c.wallet).where(charge.c.state == _HELD)
 
 
-def hold_many(conn: Connection, events: Sequence[BillableEvent], *, revenue: int, now_us: int) -> list[bool]:
+def hold_many(
+    conn: Connection, events: Sequence[BillableEvent], *, revenue: int, now_us: int, revenues: Mapping[str, int] = NO_REVENUES
+) -> list[bool]:
     """Write the charges of accepted events and take their price from what the wallets have free, first come first served.
+
+    `revenue` is the account that is paid, `revenues` are those of other currencies.
 
     False: that wallet (missing, of another currency, or short of credit) can't pay, and nothing is written for the event; a cheaper
     event after it may still fit. An event that was held before raises the engine's IntegrityError: ids are made once.
@@ -90,7 +104,7 @@ def hold_many(conn: Connection, events: Sequence[BillableEvent], *, revenue: int
                 fits.append(False)
                 continue
             taken[wallet] = taken.get(wallet, 0) + amount
-            transfers.append((event.id, wallet, revenue, amount, event.currency, _PENDING, now_us))
+            transfers.append((event.id, wallet, revenues.get(event.currency, revenue), amount, event.currency, _PENDING, now_us))
         charges.append(_charge_row(event, _HELD))
         fits.append(True)
     bulk.execute(conn, _INSERT_CHARGE, charges)
@@ -99,6 +113,12 @@ def hold_many(conn: Connection, events: Sequence[BillableEvent], *, revenue: int
         if bulk.execute(conn, _HOLD_WALLET, list(taken.items())) != len(taken):
             raise LedgerBrokenError("a wallet lost credit between reading and holding")
     return fits
+
+
+def add_facts(conn: Connection, rows: Sequence[bulk.Row]) -> None:
+    """Write what few charges have beside their event: rows of (charge, *FACTS)."""
+    if rows:
+        bulk.execute(conn, _ADD_FACTS, rows)
 
 
 def amend(conn: Connection, charge_id: int, *, parts: int, quantity: int) -> int | None:

@@ -52,8 +52,8 @@ def message_invariants(message: str = "message", segment: str = "segment") -> tu
         ),
         Invariant(
             "delivered_is_captured",
-            "a message delivered whole is captured or zero-rated",
-            f"SELECT m.message_id {joined} WHERE m.least = 10 AND m.most = 10 AND COALESCE(charge.state, 0) NOT IN (10, 13)",
+            "a message delivered whole is captured, zero-rated or suspended",
+            f"SELECT m.message_id {joined} WHERE m.least = 10 AND m.most = 10 AND COALESCE(charge.state, 0) NOT IN (10, 13, 14)",
         ),
         Invariant(
             "captured_was_delivered",

@@ -47,12 +47,12 @@ def are_in_use(conn: Connection) -> bool:
     return conn.exec_driver_sql("SELECT charge_id FROM tariff_use LIMIT 1").first() is not None
 
 
-def settle(conn: Connection, ended: Iterable[tuple[int, int, int, int]]) -> None:
-    """Give back what counted charges took and did not use: (charge, parts, parts charged, amount captured)."""
+def settle(conn: Connection, ended: Iterable[tuple[int, int, int]]) -> None:
+    """Give back what counted charges took and did not use: (charge, parts charged, amount captured)."""
     facts = {each[0]: each[1:] for each in ended}
     for row in conn.execute(_TAKEN, {"ids": list(facts)}).all() if facts else ():
-        parts, charged, captured = facts[row.charge_id]
-        unused = row.units if not charged else row.units * (parts - charged) // parts
+        charged, captured = facts[row.charge_id]
+        unused = max(0, row.units - charged)  # by the message there is one unit, of however many parts
         counter = Counter(row.payer, row.rule, row.day)
         if unused or captured != row.amount_minor:
             for period in (row.day, calendar.month_of(row.day)):

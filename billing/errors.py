@@ -10,6 +10,7 @@ BillingError
     ReferenceReusedError   the same reference with other content: refused, nothing written
     SettlementMismatchError the settlement speaks of another wallet or hold than the row does: our bug
     LedgerBrokenError      two rows that must agree do not: stop and look
+  SuspenseError            an event that does not wait to be priced
   PeriodError              a day or month that is none, or a step its state forbids
   AuditError               an act without an actor
   ExportError              an export that can't be written as asked
@@ -67,6 +68,10 @@ class SettlementMismatchError(LedgerError):
 
 class LedgerBrokenError(LedgerError):
     """Two rows that must agree do not."""
+
+
+class SuspenseError(BillingError):
+    """An event that does not wait to be priced."""
 
 
 class PeriodError(BillingError):

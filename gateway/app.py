@@ -41,12 +41,14 @@ from gateway.services.keeping import Keeping
 from gateway.services.opt_outs import OptOuts
 from gateway.services.outcome import Notice, Outcome
 from gateway.services.ports import Commands
+from gateway.services.rating import Rating
 from gateway.services.recall import Recall
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
 from gateway.services.replay import Replay
 from gateway.services.routing import Routing
 from gateway.services.sweep import Sweep
+from gateway.services.tariffs import Tariffs
 from gateway.services.telling import CONNECTOR
 from gateway.settings import Settings
 from gateway.store import outbox
@@ -120,7 +122,11 @@ class Gateway:
         self.books = Booking(carriers_of(settings))
         await self.writer.run(self.books.open_books)
         self._profiles = wiring.text_profiles(settings)
-        self.catalogue = wiring.catalogue_of(settings, house.revenue, self._profiles)
+        rating = Rating(self.books, plan=settings.billing.plan, suspends=settings.billing.unrated == "suspend")
+        self.tariffs = Tariffs(world, self.writer, self.reader, rating)
+        self.catalogue = wiring.catalogue_of(settings, house.revenue, self._profiles, self.tariffs.rating)
+        self.tariffs.revenues = self.catalogue.revenues
+        await self.tariffs.refresh()
         self._wire()
         self._is_wired = True
         await self.accounts.refresh()
@@ -352,6 +358,7 @@ class Gateway:
             await asyncio.sleep(5.0)
             with contextlib.suppress(StoreUnavailable):
                 await self.accounts.refresh()
+                await self.tariffs.refresh()
                 await self.keeping.sweep()
 
     def _spawn(self, work: Any, name: str) -> None:

@@ -12,6 +12,8 @@ from gateway.cli_billing_answers import answer
 from gateway.cli_billing_export import export_charges
 from gateway.cli_billing_period import close, period, show_leaks
 from gateway.cli_billing_staff import staff
+from gateway.cli_billing_suspense import parked
+from gateway.cli_billing_tariff import price, tariff
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
 
@@ -21,6 +23,9 @@ billing = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 billing.command("export")(export_charges)
 billing.command("why")(answer)
 billing.add_typer(staff, name="staff")
+billing.command("price")(price)
+billing.add_typer(tariff, name="tariff")
+billing.add_typer(parked, name="suspense")
 billing.command("close")(close)
 billing.command("leaks")(show_leaks)
 billing.add_typer(period, name="period")

@@ -24,6 +24,13 @@ class Billing(Section):
         le=2_592_000,
         description="How long after its end a period waits for receipts before it can be closed",
     )
+    plan: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,20}$")] = Field(
+        "main", description="Plan whose approved tariff prices what is sold; while none is approved the prices of services hold"
+    )
+    unrated: Literal["refuse", "suspend"] = Field(
+        "refuse",
+        description='What becomes of a message that no rule prices: "refuse" it, or send it and "suspend" its charge',
+    )
     late: Literal["absorb", "charge"] = Field(
         "absorb", description='What a receipt does that says "delivered" after its message ended: nothing is charged, or it is charged then'
     )

@@ -20,7 +20,8 @@ from gateway.links.smpp_links import LinkPlan
 from gateway.links.smpp_operations import Limits as OperationLimits
 from gateway.links.smpp_server import ServerConfig
 from gateway.links.tls import server_context
-from gateway.services.catalogue import Catalogue, Service, ShortCode
+from gateway.services.catalogue import NO_RATING, Catalogue, Service, ShortCode
+from gateway.services.rating import Rating
 from gateway.settings import Service as ServiceSettings
 from gateway.settings import Settings, Web
 from gateway.settings_receipts import ReceiptDialect, dialect_of
@@ -39,7 +40,7 @@ _POLICIES = {"resend": UnknownOutcome.RESEND, "hold": UnknownOutcome.HOLD, "drop
 _VERSIONS = {"3.3": VERSION_3_3, "3.4": VERSION_3_4, "5.0": VERSION_5_0}
 
 
-def catalogue_of(settings: Settings, revenue_account: int, profiles: dict[str, TextProfile]) -> Catalogue:
+def catalogue_of(settings: Settings, revenue_account: int, profiles: dict[str, TextProfile], rating: Rating = NO_RATING) -> Catalogue:
     """Services with their prices frozen under a tariff version, the short codes, and how links want texts: its owner may change that."""
     tariff = FlatTariff({each.name: Price(each.price, each.currency, ChargeBy(each.charge_by)) for each in settings.services})
     services = {}
@@ -73,7 +74,7 @@ def catalogue_of(settings: Settings, revenue_account: int, profiles: dict[str, T
     default_code = settings.messenger.short_code or (settings.short_codes[0].number if settings.short_codes else "")
     plans = tuple(code.plan for code in codes.values())
     alphabet = _ALPHABETS[settings.smpp_server.alphabet]
-    return Catalogue(services, codes, default_service, default_code, revenue_account, plans, profiles, alphabet)
+    return Catalogue(services, codes, default_service, default_code, revenue_account, plans, profiles, alphabet, rating, {})
 
 
 def text_profiles(settings: Settings) -> dict[str, TextProfile]:

@@ -46,6 +46,7 @@ _STATUS_OF_REASON = {
     "backlog_full": Status.ESME_RMSGQFUL,
     "unavailable": Status.ESME_RSYSERR,
     "no_link": Status.ESME_RSYSERR,
+    "no_price": Status.ESME_RINVSERTYP,
     "blocked": Status.ESME_RINVDSTADR,
     "blocked_sender": Status.ESME_RINVSRCADR,
     "no_route": Status.ESME_RINVDSTADR,

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from billing import booking
 from gateway.domain.conversation import Plan
 from gateway.domain.message import UnknownOutcome
 from gateway.domain.quiet import Quiet
+from gateway.services.rating import Rating
 from gateway.sms.profile import TextProfile
 
+NO_RATING = Rating(booking.DEFAULT)
 NO_PROFILES: Mapping[str, TextProfile] = MappingProxyType({})
 
 
@@ -52,3 +55,5 @@ class Catalogue(NamedTuple):
     plans: tuple[Plan, ...]
     profiles: Mapping[str, TextProfile] = NO_PROFILES
     alphabet: str = "gsm7"  # what data_coding 0 of our own partners means
+    rating: Rating = NO_RATING  # what tariffs say, where any is approved
+    revenues: dict[str, int] = {}

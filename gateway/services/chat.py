@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from billing.event import Payer
 from billing.schema import charge
 from gateway.domain import conversation
 from gateway.domain.address import Address, AddressError, msisdn
@@ -77,10 +78,13 @@ class ChatService:
         code = self._code_of(conn, chat, code)
         source = self._reply_address(conn, code, draft.message.destination, chat.account, now_us)
         mine = draft.message._replace(source=source.digits_or_name, source_ton=source.ton, source_npi=source.npi)
-        event = draft.event._replace(wallet=account.wallet, short_code=code.number)
+        pays = draft.event.payer == Payer.SOURCE
+        event = draft.event._replace(wallet=account.wallet if pays else draft.event.wallet, short_code=code.number)
         written = draft._replace(message=mine, event=event)
         self._reception.accept_in(conn, written)
-        accepted = ChatAccepted(im_message_id, mine.id, mine.segments, ENCODING_NAMES[mine.encoding], event.amount_minor, event.currency)
+        charged = written.charged
+        encoding = ENCODING_NAMES[mine.encoding]
+        accepted = ChatAccepted(im_message_id, mine.id, mine.segments, encoding, charged.amount_minor, charged.currency)
         return _Kept(accepted, written)
 
     def _code_of(self, conn: Connection, chat: ChatMessage, default: ShortCode) -> ShortCode:

@@ -74,7 +74,7 @@ class Dispatch:
         )
         self._departures = Departures(world, writer, self._queues, self._returns, sent=sent, is_stopped=is_stopped)
         self._offers = Offers(self._queues, self._returns)
-        self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account, metered).accept_many, rank=0)
+        self.accept_bulk: Bulk[Draft, Any] = Bulk(Accepting(catalogue.revenue_account, metered, catalogue).accept_many, rank=0)
         self.responded = self._returns.responded
         self.responded_late = self._returns.responded_late
         self.unanswered = self._returns.unanswered

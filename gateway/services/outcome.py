@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from billing import book, booking
+from billing import book, booking, counters, suspense
 from billing.booking import Booking
 from billing.event import Settlement
 from gateway.domain.message import Flight, Message, State
@@ -185,6 +185,7 @@ class Outcome:
                 entries.append(entry)
             notices[place] = Notice(message, state, error, ending.done_at, entry, message_state, delivered)
         book.settle_many(conn, settlements, now_us=items[0].ending.done_at, into=self._books)
+        _settle_counters(conn, settlements, items[0].ending.done_at)
         outbox.insert(conn, entries)
         return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
 
@@ -270,6 +271,14 @@ class Outcome:
         """Leave segments whose outcome nobody knows to their receipt, which may be here already, or their expiry: (flight, when)."""
         self.parking.is_new = True
         return hold_unknown_many(conn, items)
+
+
+def _settle_counters(conn: Connection, settlements: Sequence[Settlement], now_us: int) -> None:
+    """Give counted charges back what they did not use, and suspend what was delivered without a price; mostly there are none."""
+    if counters.are_in_use(conn):
+        counters.settle(conn, ((each.id, each.parts_charged, each.amount_minor) for each in settlements))
+    if suspense.are_open(conn):
+        suspense.settled(conn, [each.id for each in settlements], now_us=now_us)
 
 
 def _ended_by(report: Report, flight: Flight, state: State, smsc_id: str) -> Ended:

@@ -64,11 +64,13 @@ class Preview(NamedTuple):
 class Previewing:
     """Makes previews, with references of its own."""
 
-    def __init__(self, catalogue: Catalogue, service_of: Callable[[str], Service]) -> None:
+    def __init__(self, catalogue: Catalogue, service_of: Callable[[str], Service], now_us: Callable[[], int]) -> None:
         self._profiles = catalogue.profiles
         self._parting = Parting(catalogue)
         self._alphabet = catalogue.alphabet
+        self._rating = catalogue.rating
         self._service_of = service_of
+        self._now_us = now_us
 
     def preview(self, submission: Submission, route: Choice) -> Preview:
         """The preview of a submission that would take this route; raises Refused as accepting it would."""
@@ -78,7 +80,7 @@ class Previewing:
         elements, _ = _header_of(parts)
         text = submission.text if submission.text is not None else self._text_of(submission)
         forcing = _forcing(text, self._profiles.get(link, PLAIN)) if text is not None and parts.encoding == ENCODING_UCS2 else []
-        price = service.unit_price_minor * (parts.short_messages if service.is_per_part else 1)
+        price, currency = self._price(submission, service, link, parts.short_messages)
         unit = _unit_of(parts)
         return Preview(
             ENCODING_NAMES[parts.encoding],
@@ -91,9 +93,17 @@ class Previewing:
             len(forcing),
             self._replacing(submission, service, link, text) if text is not None else None,
             price,
-            service.currency,
+            currency,
             route,
         )
+
+    def _price(self, submission: Submission, service: Service, link: str, short_messages: int) -> tuple[int, str]:
+        """What would be held at most, and its currency."""
+        number = submission.destination.digits_or_name
+        priced = self._rating.quote(service.name, link, number, short_messages, self._now_us()) if self._rating.is_used else None
+        if priced is not None:
+            return priced.amount_minor, priced.currency
+        return service.unit_price_minor * (short_messages if service.is_per_part else 1), service.currency
 
     def _text_of(self, submission: Submission) -> str | None:
         return decode(submission.data_coding, bool(submission.esm_class & UDHI), submission.body, default=self._alphabet).text

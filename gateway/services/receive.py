@@ -81,7 +81,7 @@ class Receiving:
         self._books = books
         self._catalogue = catalogue
         self._partner_ids = partner_ids  # by name, kept current by the app
-        self._accepting = Accepting(catalogue.revenue_account)
+        self._accepting = Accepting(catalogue.revenue_account, catalogue=catalogue)
         self._drafting = Drafting(catalogue)
 
     def receive_many(self, conn: Connection, items: Sequence[Incoming]) -> list[Received]:
@@ -229,7 +229,8 @@ class Receiving:
         reply = None
         free = next((service.name for service in self._catalogue.services.values() if not service.unit_price_minor), None)
         if free is not None and keyword in REPLY_TEXTS:
-            submission = Submission(Sender(Front.GATEWAY, None), Address(code.number, 0, 1), item.source, free, REPLY_TEXTS[keyword])
+            words, sender = REPLY_TEXTS[keyword], Sender(Front.GATEWAY, None)
+            submission = Submission(sender, Address(code.number, 0, 1), item.source, free, words, mo_link_id=str(item.id))
             reply = self._drafting.draft(submission, item.reply_id, item.at, item.at_s, link=item.link, reserve=_never)
         if keyword is Keyword.START:
             slots.start(conn, item.source.digits_or_name, code.number)

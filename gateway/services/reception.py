@@ -76,8 +76,8 @@ class Reception:
         self._dispatch = dispatch
         self.catalogue = catalogue
         self._drafting = Drafting(catalogue)
-        self._previewing = Previewing(catalogue, self._drafting.service)
-        self._accepting = Accepting(catalogue.revenue_account, metered)
+        self._previewing = Previewing(catalogue, self._drafting.service, self.now_us)
+        self._accepting = Accepting(catalogue.revenue_account, metered, catalogue)
         self._backlog_max = backlog_max
         self._accepted = accepted
         self._refused = refused
@@ -345,7 +345,7 @@ def _as_wished(policy: PartnerPolicy, submission: Submission) -> Submission:
 
 
 def _accepted_of(draft: Draft) -> Accepted:
-    message, event = draft.message, draft.event
+    message, event = draft.message, draft.charged
     return Accepted(message.id, message.segments, ENCODING_NAMES[message.encoding], event.amount_minor, event.currency)
 
 

@@ -9,11 +9,13 @@ from sqlalchemy import Connection, bindparam, select
 
 from billing.event import ChargeState, FeeClass, Settlement
 from billing.schema import charge
+from billing.tariff.rate import shared
 from gateway.domain.message import FINAL, State, fold
 from gateway.domain.verdict import STAT_OF_STATE
 from gateway.store import messages
 from gateway.store.messages import Ending, Part
 
+_BY_PART = frozenset({FeeClass.PER_PART, FeeClass.SP_COLLECTED, FeeClass.CAPPED})
 _CHARGE_STATES = {State.DELIVERED: ChargeState.CAPTURED, State.FAILED: ChargeState.RELEASED, State.EXPIRED: ChargeState.EXPIRED}
 _PRICES = select(charge.c.id, charge.c.unit_price_minor, charge.c.fee_class).where(charge.c.id.in_(bindparam("ids", expanding=True)))
 
@@ -23,7 +25,12 @@ class Whole(NamedTuple):
 
     segments: list[Part]
     unit_price_minor: int
-    is_per_part: bool
+    fee_class: int
+
+    @property
+    def is_per_part(self) -> bool:
+        """Whether each part delivered is paid for itself; so it is of a price that counters made, by its share."""
+        return self.fee_class in _BY_PART
 
     @property
     def state(self) -> State:
@@ -73,16 +80,17 @@ def whole_messages(conn: Connection, message_ids: Iterable[int]) -> dict[int, Wh
     found = messages.states_of(conn, sorted(message_ids))
     ended = {message_id: parts for message_id, parts in found.items() if all(part.state >= FINAL for part in parts)}
     prices = {row[0]: (row[1], row[2]) for row in conn.execute(_PRICES, {"ids": list(ended)})} if ended else {}
-    return {
-        message_id: Whole(parts, prices[message_id][0], prices[message_id][1] == FeeClass.PER_PART) for message_id, parts in ended.items()
-    }
+    return {message_id: Whole(parts, prices[message_id][0], prices[message_id][1]) for message_id, parts in ended.items()}
 
 
 def settle_long(ending: Ending, seq: int, whole: Whole) -> Settlement:
     """Per part: what was delivered is paid. Per message: all of it must have been."""
     flight, parts, delivered, state = ending.flight, whole.segments, whole.delivered, whole.state
     charged = delivered if whole.is_per_part or delivered == len(parts) else 0
-    amount = whole.unit_price_minor * delivered if whole.is_per_part else flight.held_minor if charged else 0
+    if whole.fee_class == FeeClass.CAPPED:
+        amount = shared(flight.held_minor, len(parts), delivered)
+    else:
+        amount = whole.unit_price_minor * delivered if whole.is_per_part else flight.held_minor if charged else 0
     ids = ";".join(part.smsc_id for part in parts if part.smsc_id)
     return Settlement(
         flight.message.id,

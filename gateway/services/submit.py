@@ -22,8 +22,10 @@ from gateway.domain.fairness import URGENT_PRIORITY, queue_of
 from gateway.domain.message import Flight, Front, Message, State, UnknownOutcome
 from gateway.domain.quiet import Quiet
 from gateway.domain.target import target_of
+from gateway.services import priced
 from gateway.services.catalogue import Catalogue, Service
 from gateway.services.parts import Parting
+from gateway.services.rating import NO_FACTS, Facts, Rated
 from gateway.store import messages, options, usage
 from gateway.store.options import Option
 from gateway.store.schema import opt_out
@@ -60,7 +62,18 @@ class Submission(NamedTuple):
     user_reference: int | None = None  # given back in receipts
     tlvs: bytes = b""  # to pass on, as they stand in a PDU
     replaces: bool = False  # replace_if_present_flag
+    mo_link_id: str = ""  # the MO that asked for it
     replace_typographic: bool | None = None  # to stay in GSM 7-bit; None: as its partner's policy, then the service says
+
+
+class Pricing:
+    """A tariff's price of one draft; the transaction that accepts it writes down what it is in the end."""
+
+    __slots__ = ("asked", "rated")
+
+    def __init__(self, rated: Rated) -> None:
+        self.asked = rated
+        self.rated = rated
 
 
 class Draft(NamedTuple):
@@ -75,10 +88,16 @@ class Draft(NamedTuple):
     queue: int = 0  # domain.fairness.queue_of: whose turn it takes
     schedule_at: int | None = None
     option: Option | None = None  # what few messages have
+    pricing: Pricing | None = None  # where a tariff has more to say than its event's own columns
+
+    @property
+    def charged(self) -> BillableEvent:
+        """The event as it was accepted: its counters may have made it cheaper."""
+        return self.event if self.pricing is None else self.pricing.rated.event
 
     def flights(self) -> list[Flight]:
         """The segments as they go to the link."""
-        message, event = self.message, self.event
+        message, event = self.message, self.charged
         attempts = 1 if self.is_claimed else 0
         tlvs = b"" if self.option is None else self.option.tlvs or b""
         return [
@@ -150,12 +169,25 @@ class Drafting:
             (submission.schedule_at or now_us) + validity_us,
         )
         event = _event(message, service, sender.wallet, link, short_messages)
+        pricing = None
+        if self._catalogue.rating.is_used or submission.mo_link_id:
+            rated = self._rated(event, submission)
+            event = rated.event
+            if rated.rule is not None or rated.reason or rated.facts is not NO_FACTS:
+                pricing = Pricing(rated)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
         # A message that leaves at once has no schedule, and no parts that may still be replaced.
         is_plain = is_claimed and submission.user_reference is None and not submission.tlvs
         option = None if is_plain else _option(message_id, submission, None if is_claimed else data_coding)
-        return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at, option)
+        return Draft(message, bodies, event, link, is_claimed, now_s, queue, submission.schedule_at, option, pricing)
+
+    def _rated(self, event: BillableEvent, submission: Submission) -> Rated:
+        """The price a tariff makes; what the gateway itself answers is no tariff's business."""
+        if submission.sender.front == Front.GATEWAY:
+            return Rated(event, Facts(mo_link_id=submission.mo_link_id or None))
+        number = submission.destination.digits_or_name
+        return self._catalogue.rating.rated(event, number, mo_link_id=submission.mo_link_id)
 
     def service(self, name: str) -> Service:
         """The service of this name, the first for none; raises Refused."""
@@ -217,8 +249,9 @@ _SUBMITTING, _ACCEPTED = int(State.SUBMITTING), int(State.ACCEPTED)
 class Accepting:
     """The accept operation of the writer."""
 
-    def __init__(self, revenue_account: int, metered: Collection[int] = ()) -> None:
+    def __init__(self, revenue_account: int, metered: Collection[int] = (), catalogue: Catalogue | None = None) -> None:
         self._revenue = revenue_account
+        self._catalogue = catalogue
         self._metered = metered  # partners whose messages are counted by day
 
     def accept_many(self, conn: Connection, drafts: Sequence[Draft]) -> list[Refused | None]:
@@ -230,9 +263,7 @@ class Accepting:
                 if (draft.message.destination, draft.message.source) in stopped:
                     answers[place] = Refused("opted_out", "the subscriber has opted out of messages from this sender", field="to")
         open_places = [place for place, answer in enumerate(answers) if answer is None]
-        events = [drafts[place].event for place in open_places]
-        held = book.hold_many(conn, events, revenue=self._revenue, now_us=events[0].event_at) if events else []
-        for place, is_held in zip(open_places, held, strict=True):
+        for place, is_held in zip(open_places, self._hold(conn, [drafts[place] for place in open_places]), strict=True):
             if not is_held:
                 answers[place] = Refused("no_credit", "the credit does not cover this message; nothing was sent or charged", field="")
         accepted = [draft for draft, answer in zip(drafts, answers, strict=True) if answer is None]
@@ -240,6 +271,16 @@ class Accepting:
         if self._metered:
             self._count(conn, accepted)
         return answers
+
+    def _hold(self, conn: Connection, drafts: Sequence[Draft]) -> list[bool]:
+        """Hold the price of each; those with counters one by one, because the first changes what the next costs."""
+        if not drafts:
+            return []
+        now_us = drafts[0].event.event_at
+        if self._catalogue is None or all(draft.pricing is None for draft in drafts):
+            return book.hold_many(conn, [draft.event for draft in drafts], revenue=self._revenue, now_us=now_us)
+        rating, revenues = self._catalogue.rating, self._catalogue.revenues
+        return [priced.hold(conn, rating, draft, self._revenue, revenues) for draft in drafts]
 
     def _count(self, conn: Connection, accepted: Sequence[Draft]) -> None:
         metered = self._metered

@@ -1,0 +1,175 @@
+"""What a message costs when a tariff says so: the version that holds, the rule that fits, and who pays.
+
+While no version of the plan is approved the services' own prices hold, and none of this is asked. A rule that counts is priced for the
+most it can cost; the transaction that accepts the message looks at the counters and says what it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from billing import counters, tariffs
+from billing.booking import Booking
+from billing.bulk import Row
+from billing.counters import Counter
+from billing.event import BillableEvent, Direction, FeeClass, Payer
+from billing.schema import account
+from billing.tariff import rate
+from billing.tariff.rate import Priced
+from billing.tariff.rule import Model, Rule
+from billing.tariff.version import Matcher, Question, Version, VersionState
+from gateway.domain.failure import Refused
+
+SUSPENSE_RULE = "suspense"
+_SPONSOR = "sponsor:"
+
+
+class Facts(NamedTuple):
+    """What few charges have beside their event's own columns, in the order of billing.book.FACTS."""
+
+    tax_minor: int = 0
+    provider: str | None = None
+    promotion: str | None = None
+    allowance: str | None = None
+    trace: str | None = None
+    mo_link_id: str | None = None
+
+    def row(self, charge_id: int) -> Row:
+        """As the books take it."""
+        return (charge_id, *self)
+
+
+NO_FACTS = Facts()
+
+
+class Rated(NamedTuple):
+    """An event with its price; `reason` says why it has none and is suspended."""
+
+    event: BillableEvent
+    facts: Facts = NO_FACTS
+    rule: Rule | None = None  # one that counts: priced anew where the counters are
+    rule_name: str = ""
+    reason: str = ""
+
+
+class Prices(NamedTuple):
+    """The approved versions of the plan, and who its sponsors are: read together, replaced together."""
+
+    matchers: tuple[Matcher, ...] = ()
+    sponsors: Mapping[str, int] = {}
+    stamp: tuple[int, int, int] = (0, 0, 0)
+
+
+class Rating:
+    """Prices events; `reload` takes other versions."""
+
+    def __init__(self, books: Booking, *, plan: str = "main", suspends: bool = False) -> None:
+        self._books = books  # its carriers may be others after a reload
+        self.plan = plan
+        self._suspends = suspends
+        self._prices = Prices()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any version of the plan is approved."""
+        return bool(self._prices.matchers)
+
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """Of the versions in use; see billing.tariffs.stamp."""
+        return self._prices.stamp
+
+    def reload(self, prices: Prices) -> None:
+        """Take other versions."""
+        self._prices = prices
+
+    def version_at(self, at_us: int) -> Matcher | None:
+        """The version that holds at an instant."""
+        return next((each for each in self._prices.matchers if each.version.holds_at(at_us)), None)
+
+    def rated(self, event: BillableEvent, number: str, *, mo_link_id: str = "") -> Rated:
+        """The event with its tariff's price, as it came where no version holds; raises Refused where no rule fits."""
+        matcher = self.version_at(event.event_at)
+        if matcher is None:
+            return Rated(event, Facts(mo_link_id=mo_link_id) if mo_link_id else NO_FACTS)
+        carrier = self._books.carriers.of_link(event.link).name
+        rule = matcher.rule_for(Question(event.service, carrier, number, Direction(event.direction).name))
+        if rule is None:
+            return self._unrated(event, "no_rule", f"no rule of {matcher.version.name} fits service {event.service} on carrier {carrier}")
+        priced = rate.price(rule, event.parts, event.event_at)
+        paid = self._paid(event, rule, number)
+        if paid is None:
+            return self._unrated(event, "no_sponsor", f"rule {rule.name} names {rule.payer}, who has no account")
+        found = _with_price(paid, matcher.version, rule, priced)
+        facts = Facts(priced.tax_minor, rule.provider or None, priced.promotion, None, None, mo_link_id or None)
+        return Rated(found, facts, rule if rule.is_counted and priced.amount_minor else None, f"{self.plan}/{rule.name}")
+
+    def quote(self, service: str, link: str, number: str, parts: int, at_us: int) -> Priced | None:
+        """The most an MT would cost; None where no version holds. Raises Refused where no rule fits and none may be missing."""
+        matcher = self.version_at(at_us)
+        if matcher is None:
+            return None
+        carrier = self._books.carriers.of_link(link).name
+        rule = matcher.rule_for(Question(service, carrier, number, Direction.MT.name))
+        if rule is not None:
+            return rate.price(rule, parts, at_us)
+        if not self._suspends:
+            raise Refused("no_price", f"no rule of {matcher.version.name} fits service {service} on carrier {carrier}", field="service")
+        return None
+
+    def counted(self, conn: Connection, rated: Rated) -> tuple[Rated, Counter]:
+        """The price of a counted event as its payer's counters make it; call it where the event is accepted, then `counters.take`."""
+        event, rule = rated.event, rated.rule
+        assert rule is not None
+        payer = str(event.wallet) if event.wallet is not None else f"+{event.charged_msisdn or event.peer_msisdn}"
+        day = self._books.carriers.day(self._books.carriers.of_link(event.link).name, event.event_at)
+        counter = Counter(payer, rated.rule_name, day)
+        priced = rate.price(rule, event.parts, event.event_at, counters.read(conn, counter))
+        final = event._replace(fee_class=priced.fee_class, quantity=priced.quantity, amount_minor=priced.amount_minor)
+        trace = json.dumps(list(priced.steps), ensure_ascii=False, separators=(",", ":"))
+        facts = rated.facts._replace(tax_minor=priced.tax_minor, allowance=priced.allowance, trace=trace)
+        return rated._replace(event=final, facts=facts), counter
+
+    def _paid(self, event: BillableEvent, rule: Rule, number: str) -> BillableEvent | None:
+        """The event with who pays; None for a sponsor without an account."""
+        if rule.payer == "subscriber":
+            return event._replace(payer=Payer.DEST, wallet=None, charged_msisdn=number)
+        if rule.payer.startswith(_SPONSOR):
+            wallet = self._prices.sponsors.get(rule.payer)
+            return None if wallet is None else event._replace(payer=Payer.OTHER, wallet=wallet)
+        return event._replace(wallet=None) if rule.model is Model.SP_COLLECTED else event
+
+    def _unrated(self, event: BillableEvent, reason: str, detail: str) -> Rated:
+        if not self._suspends:
+            raise Refused("no_price", detail, field="service")
+        free = event._replace(fee_class=FeeClass.FREE, unit_price_minor=0, amount_minor=0, tariff_rule=SUSPENSE_RULE)
+        return Rated(free, reason=f"{reason}: {detail}")
+
+
+def load(conn: Connection, plan: str) -> Prices:
+    """For reading: the approved versions of a plan and the sponsors' accounts."""
+    stamp = tariffs.stamp(conn, plan)
+    versions = [kept.version for kept in tariffs.of_plan(conn, plan, VersionState.APPROVED)]
+    rows = conn.execute(account.select().where(account.c.party.like(f"{_SPONSOR}%"))).all() if versions else []
+    return Prices(tuple(Matcher(version) for version in versions), {row.party: row.id for row in rows}, stamp)
+
+
+def _with_price(event: BillableEvent, version: Version, rule: Rule, priced: Priced) -> BillableEvent:
+    return event._replace(
+        fee_class=priced.fee_class,
+        quantity=priced.quantity,
+        unit_price_minor=priced.unit_price_minor,
+        amount_minor=priced.amount_minor,
+        currency=priced.currency,
+        tariff_version=version.name,
+        tariff_rule=rule.name,
+    )
+
+
+def currencies_of(versions: Sequence[Version]) -> set[str]:
+    """Every currency these price in."""
+    return {rule.currency for version in versions for rule in version.rules}
