@@ -63,6 +63,11 @@ def price(rule: Rule, parts: int, at_us: int, used: Used = NOTHING) -> Priced:
     return Priced(quantity, unit, amount, tax, fee_class, rule.currency, allowance, promotion, tuple(told))
 
 
+def most(rule: Rule, parts: int, at_us: int) -> Priced:
+    """What an event costs at most, whatever its payer had before."""
+    return price(rule._replace(free_per_day=0, free_per_month=0, cap_per_day_minor=0, cap_per_month_minor=0, tiers=()), parts, at_us)
+
+
 def tax_in(amount_minor: int, tax_ppm: int) -> int:
     """The tax that a price contains, to the nearest minor unit, half up."""
     if not tax_ppm:

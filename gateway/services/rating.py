@@ -100,7 +100,7 @@ class Rating:
         rule = matcher.rule_for(Question(event.service, carrier, number, Direction(event.direction).name))
         if rule is None:
             return self._unrated(event, "no_rule", f"no rule of {matcher.version.name} fits service {event.service} on carrier {carrier}")
-        priced = rate.price(rule, event.parts, event.event_at)
+        priced = rate.most(rule, event.parts, event.event_at) if rule.is_counted else rate.price(rule, event.parts, event.event_at)
         paid = self._paid(event, rule, number)
         if paid is None:
             return self._unrated(event, "no_sponsor", f"rule {rule.name} names {rule.payer}, who has no account")
@@ -116,7 +116,7 @@ class Rating:
         carrier = self._books.carriers.of_link(link).name
         rule = matcher.rule_for(Question(service, carrier, number, Direction.MT.name))
         if rule is not None:
-            return rate.price(rule, parts, at_us)
+            return rate.most(rule, parts, at_us)
         if not self._suspends:
             raise Refused("no_price", f"no rule of {matcher.version.name} fits service {service} on carrier {carrier}", field="service")
         return None
