@@ -36,6 +36,7 @@ Page = Sequence[Sequence[Any]]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
+_MINUTE = 60 * _SECOND
 _STATES = {int(state): state.name for state in ChargeState}
 _DIRECTIONS = {int(direction): direction.name for direction in Direction}
 _CAUSES = {int(direction): direction.name.lower() for direction in Direction}
@@ -60,7 +61,7 @@ class Column(NamedTuple):
 
 
 class Clock:
-    """Instants as text on one clock; most of a page falls into seconds seen before."""
+    """Instants as text on one clock; most of a page falls into minutes seen before."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
@@ -70,37 +71,39 @@ class Clock:
     def utc(self, column: Cells) -> Cells:
         """RFC 3339 in UTC."""
         cache = self._utc
-        if len(cache) > _SECONDS_KEPT:
+        if len(cache) > _MINUTES_KEPT:
             cache.clear()
         cells: list[str | None] = []
         for at_us in column:
             if at_us is None:
                 cells.append(None)
                 continue
-            second, micro = divmod(at_us, _SECOND)
-            text = cache.get(second)
+            minute, rest = divmod(at_us, _MINUTE)
+            text = cache.get(minute)
             if text is None:
-                text = cache[second] = (_EPOCH + timedelta(seconds=second)).isoformat()[:-6]
-            cells.append(f"{text}.{micro:06d}Z")
+                text = cache[minute] = (_EPOCH + timedelta(minutes=minute)).isoformat()[:17]
+            second, micro = divmod(rest, _SECOND)
+            cells.append(f"{text}{second:02d}.{micro:06d}Z")
         return cells
 
     def local(self, column: Cells) -> Cells:
-        """RFC 3339 with the offset of the zone."""
+        """RFC 3339 with the offset of the zone, which is one of whole minutes since there are time stamps."""
         cache = self._local
-        if len(cache) > _SECONDS_KEPT:
+        if len(cache) > _MINUTES_KEPT:
             cache.clear()
         cells: list[str] = []
         for at_us in column:
-            second, micro = divmod(at_us, _SECOND)
-            found = cache.get(second)
+            minute, rest = divmod(at_us, _MINUTE)
+            found = cache.get(minute)
             if found is None:
-                text = (_EPOCH + timedelta(seconds=second)).astimezone(self._zone).isoformat()
-                found = cache[second] = (text[:19], text[19:])
-            cells.append(f"{found[0]}.{micro:06d}{found[1]}")
+                text = (_EPOCH + timedelta(minutes=minute)).astimezone(self._zone).isoformat()
+                found = cache[minute] = (text[:17], text[19:])
+            second, micro = divmod(rest, _SECOND)
+            cells.append(f"{found[0]}{second:02d}.{micro:06d}{found[1]}")
         return cells
 
 
-_SECONDS_KEPT = 100_000
+_MINUTES_KEPT = 10_000
 
 
 class Layout:

@@ -25,7 +25,7 @@ from billing.schema import charge
 from billing.schema_exports import export_member, export_run
 
 # One statement joins so many charges to a run: on SQLite the gateway's writer waits while it is made.
-GATHER_ROWS = 2_000
+GATHER_ROWS = 1_000
 _BILLABLE = (int(ChargeState.CAPTURED), int(ChargeState.ZERO_RATED))
 
 Told = Callable[[str, int, int], None]

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from billing.check import Violation
+from gateway.cli_billing_delivery import ack, deliver, list_files, reject
 from gateway.cli_billing_export import export_charges
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
@@ -15,7 +16,12 @@ from gateway.store import consistency
 EXIT_BROKEN = 1
 
 billing = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-billing.command("export")(export_charges)
+export = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+export.callback()(export_charges)
+export.command("list")(list_files)
+billing.add_typer(export, name="export")
+for name, command in (("deliver", deliver), ("ack", ack), ("reject", reject)):
+    billing.command(name)(command)
 
 
 @billing.command()

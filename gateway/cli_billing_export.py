@@ -24,14 +24,16 @@ from gateway.cli_billing_progress import progress
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, writing
 from gateway.errors import ConfigError
-from gateway.store.engine import open_reading
+from gateway.store.engine import open_reading, open_writing
 from gateway.wiring_billing import carriers_of, mask_key_of, profile_of
 
 # Traffic goes first: the scheduler, and with it the disk, prefers the gateway.
 _NICENESS = 10
+_PAGE_CACHE_KIB = 8_192
 
 
 def export_charges(
+    context: typer.Context,
     period: str = typer.Option("", "--period", metavar="PERIOD", help="A month as 2026-11, or a day as 2026-11-24."),
     since: str = typer.Option("", "--from", metavar="DAY", help="First day, instead of --period."),
     until: str = typer.Option("", "--to", metavar="DAY", help="First day that is not in it any more."),
@@ -59,6 +61,8 @@ def export_charges(
       bellhop billing export --from 2026-11-01 --to 2026-11-08 --profile analysts -o charges --json
       bellhop billing export --revise 1782417800000000255 --reason "wrong link names" --approved-by zhao -o charges
     """
+    if context.invoked_subcommand is not None:
+        return
     with writing(config) as opened, _books(opened) as books:
         order = _order(opened, profile, service, provider, actor(staff), approved_by)
         if revised is not None:
@@ -106,11 +110,14 @@ def _desk(opened: Opened, books: Books, folder: Path, told: Told) -> Desk:
 
 @contextmanager
 def _books(opened: Opened) -> Iterator[Books]:
-    engine = open_reading(opened.settings.store.url)
+    url = opened.settings.store.url
+    # Rows are read once and in order: the great page cache of the gateway's writer would only take memory.
+    engine, writer = open_reading(url), open_writing(url, page_cache_kib=_PAGE_CACHE_KIB)
     try:
-        yield Books(engine.begin, opened.engine.begin)
+        yield Books(engine.begin, writer.begin)
     finally:
         engine.dispose()
+        writer.dispose()
 
 
 def _order(opened: Opened, profile: str, service: str | None, provider: str | None, made_by: str, approved_by: str | None) -> Order:
@@ -212,7 +219,9 @@ def _tell_preview(previews: list[tuple[Order, list[runs.Previewed]]], as_json: b
         typer.echo(json.dumps({"totals": lines}))
         return
     for order, found in previews:
-        typer.echo(f"{order.carrier}: {sum(each.records for each in found)} records, {sum(each.exported for each in found)} of them in files")
+        typer.echo(
+            f"{order.carrier}: {sum(each.records for each in found)} records, {sum(each.exported for each in found)} of them in files"
+        )
         for each in found:
             amount = f"{format_minor(each.amount_minor, each.currency)} {each.currency}"
             typer.echo(f"  {RECORD_TYPES[each.record_type]:<9} {each.service:<16} {each.records:>9}  {amount}")
