@@ -44,7 +44,12 @@ class SftpTarget:
             try:
                 await self._attempt(parcel)
                 return
-            except (asyncssh.HostKeyNotVerifiable, asyncssh.PermissionDenied, asyncssh.KeyImportError) as error:
+            except (
+                asyncssh.HostKeyNotVerifiable,
+                asyncssh.PermissionDenied,
+                asyncssh.KeyImportError,
+                asyncssh.KeyEncryptionError,
+            ) as error:
                 raise DeliveryError(f"{self._server.host}: {_refusal(error)}") from error
             except (OSError, asyncssh.Error, TimeoutError) as error:
                 if attempt == self._server.attempts_max:
@@ -91,7 +96,7 @@ class SftpTarget:
 def _refusal(error: Exception) -> str:
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return "the server's key is not in the known_hosts file; nothing was sent"
-    if isinstance(error, asyncssh.KeyImportError):
+    if isinstance(error, asyncssh.KeyImportError | asyncssh.KeyEncryptionError):
         return "the key file cannot be read, or not with this passphrase"
     return "the server does not let us in with this key or password, or not into the folder"
 

@@ -161,11 +161,11 @@ def _books(opened: Opened) -> Iterator[Books]:
 
 
 def _target(opened: Opened, profile: str, name: str, config: Path) -> Target:
-    billing = opened.settings.billing
-    wanted = name or next((each.deliver_to for each in billing.profiles if each.name == profile), "")
-    found = next((each for each in billing.targets if each.name == wanted), None)
+    settings = opened.settings
+    wanted = name or next((each.deliver_to for each in settings.export_profiles if each.name == profile), "")
+    found = next((each for each in settings.export_targets if each.name == wanted), None)
     if found is None:
-        known = ", ".join(each.name for each in billing.targets) or "none; add [[billing.targets]]"
+        known = ", ".join(each.name for each in settings.export_targets) or "none; add [[export_targets]]"
         raise ConfigError([f"--target: there is no target {wanted!r} for profile {profile}; known are: {known}"])
     if found.kind == "folder":
         return FolderTarget(found.name, str(_beside(config, found.path)), LocalFiles())
@@ -179,7 +179,7 @@ def _sftp(found: ExportTarget, config: Path) -> Target:
     known_hosts = _beside(config, found.known_hosts_file)
     for path in (known_hosts, *([_beside(config, found.key_file)] if found.key_file else [])):
         if not path.is_file():
-            raise ConfigError([f"billing.targets.{found.name}: {path} is not there"])
+            raise ConfigError([f"export_targets.{found.name}: {path} is not there"])
     server = Server(
         host=found.host,
         port=found.port,

@@ -38,7 +38,7 @@ def export_charges(
     since: str = typer.Option("", "--from", metavar="DAY", help="First day, instead of --period."),
     until: str = typer.Option("", "--to", metavar="DAY", help="First day that is not in it any more."),
     carrier: str = typer.Option("", "--carrier", metavar="NAME", help="Only the books of this carrier; without it, of each."),
-    profile: str = typer.Option("charge", "--profile", metavar="NAME", help="Form of the files, one of [[billing.profiles]]."),
+    profile: str = typer.Option("charge", "--profile", metavar="NAME", help="Form of the files, one of [[export_profiles]]."),
     service: str | None = typer.Option(None, "--service", metavar="NAME", help="Only charges of this service."),
     provider: str | None = typer.Option(None, "--provider", metavar="NAME", help="Only charges of this content provider."),
     folder: Path | None = typer.Option(None, "-o", "--output", metavar="DIR", help="Folder for the files; made when it is not there."),

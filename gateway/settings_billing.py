@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
@@ -56,7 +57,7 @@ class ExportTarget(Section):
     host: str = Field("", description="sftp: name or address of the server")
     port: Port = Field(22, description="sftp: its port")
     username: str = Field("", description="sftp: who we are there")
-    password: SecretStr = Field(SecretStr(""), description="sftp: password; best given as BELLHOP__BILLING__TARGETS__0__PASSWORD")
+    password: SecretStr = Field(SecretStr(""), description="sftp: password; best given as BELLHOP__EXPORT_TARGETS__0__PASSWORD")
     key_file: str = Field("", description="sftp: file with our private key (relative to the folder of this file)")
     key_passphrase: SecretStr = Field(SecretStr(""), description="sftp: what opens the key file")
     known_hosts_file: str = Field("", description="sftp: file with the keys of the server, as ssh-keyscan writes it; needed")
@@ -87,8 +88,6 @@ class Billing(Section):
     mask_key: SecretStr = Field(
         SecretStr(""), description="Key of profiles with mask hmac, at least 16 characters; best given as BELLHOP__BILLING__MASK_KEY"
     )
-    profiles: tuple[ExportProfile, ...] = Field(default=(), description=ExportProfile.__doc__)
-    targets: tuple[ExportTarget, ...] = Field(default=(), description=ExportTarget.__doc__)
 
     @field_validator("mask_key")
     @classmethod
@@ -97,22 +96,6 @@ class Billing(Section):
             raise ValueError(f"at least {MASK_KEY_CHARS_MIN} characters")
         return key
 
-    @model_validator(mode="after")
-    def _profiles_fit(self) -> Billing:
-        for kind, names in (
-            ("profiles", ["charge", *(each.name for each in self.profiles)]),
-            ("targets", [each.name for each in self.targets]),
-        ):
-            if len(set(names)) != len(names):
-                raise ValueError(f"{kind}: each needs a name of its own, and a profile another one than charge")
-        targets = {each.name for each in self.targets}
-        for each in self.profiles:
-            if each.deliver_to and each.deliver_to not in targets:
-                raise ValueError(f"profiles.{each.name}.deliver_to: there is no target {each.deliver_to!r}")
-            if each.mask == "hmac" and not self.mask_key.get_secret_value():
-                raise ValueError(f"profiles.{each.name}.mask: hmac needs billing.mask_key")
-        return self
-
 
 class Carrier(Section):
     """One more carrier with books of its own, beside `billing.carrier`."""
@@ -120,3 +103,16 @@ class Carrier(Section):
     name: FileWord = Field(description="Name of the carrier; `links.carrier` says which links lead to it")
     time_zone: Zone = Field("UTC", description="Time zone in which its days and months are counted, such as Asia/Shanghai")
     late: Literal["absorb", "charge"] = Field("absorb", description="As billing.late")
+
+
+def check_exports(billing: Billing, profiles: Sequence[ExportProfile], targets: Sequence[ExportTarget]) -> None:
+    """Raise ValueError for names that are taken, and for profiles whose target or key is not there."""
+    for kind, names in (("profiles", ["charge", *(each.name for each in profiles)]), ("targets", [each.name for each in targets])):
+        if len(set(names)) != len(names):
+            raise ValueError(f"export_{kind}: each needs a name of its own, and a profile another one than charge")
+    known = {each.name for each in targets}
+    for each in profiles:
+        if each.deliver_to and each.deliver_to not in known:
+            raise ValueError(f"export_profiles.{each.name}.deliver_to: there is no target {each.deliver_to!r}")
+        if each.mask == "hmac" and not billing.mask_key.get_secret_value():
+            raise ValueError(f"export_profiles.{each.name}.mask: hmac needs billing.mask_key")

@@ -21,13 +21,12 @@ def carriers_of(settings: Settings) -> Carriers:
 
 def profile_of(settings: Settings, name: str) -> Profile:
     """An export profile by name; raises ConfigError for one that is not there."""
-    billing = settings.billing
     if name == Profile().name:
         return Profile()
-    for each in billing.profiles:
+    for each in settings.export_profiles:
         if each.name == name:
             return each.as_profile(masking.fingerprint(mask_key_of(settings)) if each.mask == "hmac" else "")
-    known = ", ".join((Profile().name, *(each.name for each in billing.profiles)))
+    known = ", ".join((Profile().name, *(each.name for each in settings.export_profiles)))
     raise ConfigError([f"--profile: there is no profile {name!r}; known are: {known}"])
 
 
