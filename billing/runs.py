@@ -274,7 +274,8 @@ def _join(books: Books, run: Any, after: int, upto: int, records: int, count: in
     try:
         with books.writing() as conn:
             _advance(conn, run.id, records, records=records + count, amount_minor=amount_minor)
-            joined = conn.execute(insert(export_member).from_select(_MEMBER, rows)).rowcount
+            statement = insert(export_member).from_select(_MEMBER, rows)
+            joined = conn.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
             if joined != count:
                 raise ExportError("another export is at work on the same charges; run this one again")
     except IntegrityError as error:

@@ -23,7 +23,7 @@ from billing.runs import Books, Order, Told
 from gateway.cli_billing_progress import progress
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, writing
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Refused
 from gateway.store.engine import open_reading, open_writing
 from gateway.wiring_billing import carriers_of, mask_key_of, profile_of
 
@@ -87,7 +87,7 @@ def _exported(opened: Opened, books: Books, orders: list[Order], folder: Path) -
             typer.echo(f"note: the days of {each.carrier} are not over yet; charges booked later in them come in one more file", err=True)
     _give_way()
     written = []
-    with progress() as told:
+    with _disk_told(), progress() as told:
         for each in orders:
             written += export(_desk(opened, books, folder, told), each)
     return written
@@ -95,8 +95,19 @@ def _exported(opened: Opened, books: Books, orders: list[Order], folder: Path) -
 
 def _revised(opened: Opened, books: Books, order: Order, run_id: int, reason: str, folder: Path) -> list[Written]:
     _give_way()
-    with progress() as told:
+    with _disk_told(), progress() as told:
         return revise(_desk(opened, books, folder, told), order, run_id, reason)
+
+
+@contextmanager
+def _disk_told() -> Iterator[None]:
+    """What a disk refuses, in one line; the next call goes on from there."""
+    try:
+        yield
+    except OSError as error:
+        raise Refused(
+            f"{error.filename or 'the folder'}: {error.strerror or type(error).__name__}; run it again when that is mended"
+        ) from error
 
 
 def _give_way() -> None:

@@ -145,6 +145,19 @@ def test_what_cannot_be_exported_is_one_line(shell: Shell, config: Path, argumen
     assert not (config.parent / "out").exists()
 
 
+def test_a_folder_that_is_none_is_one_line_and_the_next_call_goes_on(shell: Shell, config: Path):
+    put_charges(config, 2)
+    folder = config.parent / "charges"
+    folder.write_text("a file")
+
+    refused = shell("billing", "export", "--period", "2026-11", "-o", folder, "-c", config)
+    folder.unlink()
+    written = shell("billing", "export", "--period", "2026-11", "-o", folder, "--json", "-c", config).json["files"]
+
+    assert (refused.code, "charges: File exists" in refused.err, "error: " in refused.err) == (3, True, True)
+    assert [(each["file_seq"], each["records"]) for each in written] == [(1, 2)]
+
+
 def test_a_revision_is_written_beside_what_it_supersedes(shell: Shell, config: Path):
     put_charges(config, 2)
     folder = config.parent / "charges"

@@ -265,7 +265,7 @@ def test_a_receipt_after_the_close_is_late_in_the_file_of_the_next_day_and_the_c
     assert (late["charge_id"], late["late_flag"], late["period"]) == ("768", "1", "2006-05-02")
 
 
-def test_numbers_are_gapless_per_profile_and_carrier(store: Store, tmp_path: Path):
+def test_numbers_are_gapless_per_carrier(store: Store, tmp_path: Path):
     store.settle(1, 1, link="cmcc-1")
     store.settle(2, 1, link="unicom-1")
     store.settle(3, 1, link="cmcc-1", booked_at=MAY_1 + DAY_US)
