@@ -42,17 +42,20 @@ def prove(asked: Proof) -> Found:
     first = _export(asked, asked.ids[0])
     before = _bytes_of(asked.folder, first)
     again = _bytes_of(asked.folder, _export(asked, asked.ids[1]))
-    data, manifest = before[0]
+    # The day may have files of demos before; what this one did is in the one that is new.
+    new = [place for place, one in enumerate(first) if one.is_new]
+    place = new[-1] if new else -1
+    data, manifest = before[place]
     records = list(csv.DictReader(io.StringIO(data.decode(), newline="")))
     described = json.loads(manifest)
     amounts = {int(record["event_id"]): int(record["amount_minor"]) for record in records}
     facts = {
-        "file": first[0].file_name,
-        "manifest": first[0].manifest_name,
+        "file": first[place].file_name,
+        "manifest": first[place].manifest_name,
         "records": len(records),
         "total": sum(amounts.values()),
         "currency": SAMPLE.services[0].currency,
-        "is_repeatable": before == again and len(first) == 1,
+        "is_repeatable": before == again and len(new) == 1,
         "manifest_agrees": described["files"][0]["sha256"] == hashlib.sha256(data).hexdigest(),
     }
     violations = _violations(asked.store_url)
