@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import itertools
@@ -426,6 +427,20 @@ def test_parts_share_a_run_and_have_numbers_of_their_own(
         assert all(each["files"][0]["bytes"] <= profile.bytes_max for each in manifests)
     assert contents(tmp_path / "out") == before
     assert not any(file.is_new for file in again)
+
+
+def test_a_compressed_file_is_the_same_bytes_again_and_its_manifest_has_the_plain_stem(store: Store, tmp_path: Path):
+    store.settle(1, 7)
+    profile = Profile("packed", "jsonl", columns=("charge_id",), is_gzip=True)
+
+    (written,) = store.export(tmp_path / "one", profile=profile)
+    store.export(tmp_path / "two", profile=profile)
+
+    assert written.file_name == "mvg01_packed_cmcc-gd_20060501_00000001_r00.jsonl.gz"
+    assert written.manifest_name == "mvg01_packed_cmcc-gd_20060501_00000001_r00.manifest.json"
+    lines = gzip.decompress((tmp_path / "one" / written.file_name).read_bytes()).splitlines()
+    assert [json.loads(line)["charge_id"] for line in lines] == [str(number * 256) for number in range(1, 8)]
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 def test_parts_interrupted_in_the_middle_go_on_with_the_next_number(store: Store, tmp_path: Path):
