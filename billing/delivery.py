@@ -137,9 +137,9 @@ def parcel(books: Books, file_name: str, folder: str) -> Parcel:
     paths = tuple(Path(folder, name) for name in names)
     for path in paths:
         if not path.is_file():
-            raise DeliveryError(f"{path}: is not there; export its days again, the bytes will be the same")
+            raise DeliveryError(f"{path.name}: is not in the folder; export its days again, the bytes will be the same")
     if _sha256(paths[0]) != row.sha256:
-        raise DeliveryError(f"{paths[0]}: is not the file that was written; export its days again")
+        raise DeliveryError(f"{paths[0].name}: is not the file that was written; export its days again")
     return Parcel(file_name, tuple((path, path.stat().st_size) for path in paths))
 
 
