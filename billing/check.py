@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from billing.check_exports import EXPORT_INVARIANTS
+from billing.invariant import Invariant
+
+__all__ = ["INVARIANTS", "Invariant", "Violation", "check", "message_invariants"]
+
 _SAMPLES = 5
-
-
-class Invariant(NamedTuple):
-    """A name, the rule in words, and a query whose rows (one column, an id) break it."""
-
-    name: str
-    rule: str
-    sql: str
 
 
 @dataclass(frozen=True)
@@ -180,37 +176,5 @@ INVARIANTS = (
         "no two charges share a place in the journal",
         "SELECT MIN(id) FROM charge WHERE journal_seq IS NOT NULL GROUP BY journal_seq HAVING COUNT(*) > 1",
     ),
-    Invariant(
-        "exported_is_billable",
-        "a file holds captured and zero-rated charges only, of its own window",
-        """SELECT export_member.charge_id FROM export_member
-        LEFT JOIN charge ON charge.id = export_member.charge_id LEFT JOIN export_run ON export_run.id = export_member.run_id
-        WHERE charge.id IS NULL OR export_run.id IS NULL OR charge.state NOT IN (10, 13)
-        OR charge.booked_at < export_run.from_us OR charge.booked_at >= export_run.to_us""",
-    ),
-    Invariant(
-        "file_adds_up",
-        "a file's count and sum are those of its charges, numbered 1 to n",
-        """SELECT export_run.id FROM export_run LEFT JOIN
-        (SELECT export_member.run_id AS run_id, COUNT(*) AS records, SUM(charge.amount_minor) AS minor,
-        MIN(export_member.record_seq) AS least, MAX(export_member.record_seq) AS most
-        FROM export_member JOIN charge ON charge.id = export_member.charge_id GROUP BY export_member.run_id) AS counted
-        ON counted.run_id = export_run.id
-        WHERE export_run.records <> COALESCE(counted.records, 0) OR export_run.amount_minor <> COALESCE(counted.minor, 0)
-        OR COALESCE(counted.most, 0) <> COALESCE(counted.records, 0) OR COALESCE(counted.least, 1) <> 1""",
-    ),
-    Invariant(
-        "file_numbers_gapless",
-        "a carrier's files are numbered 1 to n",
-        """SELECT MIN(id) FROM export_run WHERE revision = 0 GROUP BY profile, carrier
-        HAVING MIN(file_seq) <> 1 OR MAX(file_seq) <> COUNT(*)""",
-    ),
-    Invariant(
-        "file_chain",
-        "a written file has its hash, and names the hash of the file before it",
-        """SELECT export_run.id FROM export_run LEFT JOIN export_run AS previous
-        ON previous.profile = export_run.profile AND previous.carrier = export_run.carrier AND previous.file_seq = export_run.file_seq - 1
-        WHERE export_run.state = 1
-        AND (export_run.sha256 IS NULL OR COALESCE(export_run.previous_sha256, '') <> COALESCE(previous.sha256, ''))""",
-    ),
+    *EXPORT_INVARIANTS,
 )

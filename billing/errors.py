@@ -14,6 +14,7 @@ BillingError
   PeriodError              a day or month that is none, or a step its state forbids
   AuditError               an act without an actor
   ExportError              an export that can't be written as asked
+  DeliveryError            a file that can't be brought to its target, or an answer its state forbids
 """
 
 from __future__ import annotations
@@ -84,3 +85,7 @@ class AuditError(BillingError):
 
 class ExportError(BillingError):
     """An export that can't be written as asked."""
+
+
+class DeliveryError(BillingError):
+    """A file that can't be brought to its target, or an answer its state forbids."""

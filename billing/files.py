@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
+
+from billing.errors import ExportError
 
 
 class Files(Protocol):
@@ -13,6 +17,10 @@ class Files(Protocol):
 
     def make_folder(self, path: str) -> None:
         """Make the folder and what leads to it, unless it is there."""
+        ...
+
+    def locked(self, folder: str, prefix: str) -> AbstractContextManager[None]:
+        """Be alone in the folder, and clear away the halves of files of this prefix that a killed export left."""
         ...
 
     def write_stream(self, path: str, chunks: Iterable[bytes]) -> None:
@@ -29,6 +37,21 @@ class LocalFiles:
 
     def make_folder(self, path: str) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self, folder: str, prefix: str) -> Iterator[None]:
+        # The lock is on the folder itself and goes with the process: a kill leaves nothing to clear away.
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ExportError(f"{folder}: another export is at work here; wait for its end") from error
+            for half in Path(folder).glob(f"{prefix}*.part"):
+                half.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(held)
 
     def write_stream(self, path: str, chunks: Iterable[bytes]) -> None:
         with Path(path).open("wb") as file:

@@ -1,6 +1,6 @@
 """The manifest of one export file: what it holds, what its sums are, and which file came before it.
 
-Its presence says that the file is complete. It is made of the run's row and of a recount alone, so a repeat gives the same bytes.
+Its presence says that the file is complete. It is made of rows of the store and of a recount alone, so a repeat gives the same bytes.
 """
 
 from __future__ import annotations
@@ -9,99 +9,157 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from billing import cdr
+from billing import calendar, cdr
+from billing.cdr import Page
 from billing.money import exponent
+from billing.profile import Profile
 
 
-class Origin(NamedTuple):
-    """What the run's row says of a file."""
+class Sum(NamedTuple):
+    """Count, amount and tax of some records of one currency."""
 
-    profile: str
-    carrier: str
-    zone: str
-    period: str
-    from_us: int
-    to_us: int
-    upto_seq: int
-    file_seq: int
-    revision: int
-    file_name: str
-    created_us: int
-    previous_sha256: str | None
+    records: int = 0
+    amount_minor: int = 0
+    tax_minor: int = 0
 
 
 class Recount:
-    """Sums over the records of a file, counted while they are written."""
+    """Sums over the records of a file, counted while they are written; a page's rows begin with cdr.COUNTED."""
 
     def __init__(self) -> None:
         self.records = 0
         self.amount_minor = 0
         self.late_records = 0
-        self.bytes = 0
         self.first_charge_id: int | None = None
         self.last_charge_id: int | None = None
-        self._totals: dict[tuple[str, int, str], tuple[int, int]] = {}
+        self.sums: dict[tuple[str, int, str], Sum] = {}
 
-    def add(self, charge: Mapping[str, Any]) -> None:
-        """Count one charge."""
-        amount = charge["amount_minor"]
-        key = (charge["currency"], charge["record_type"], charge["service"])
-        count, total = self._totals.get(key, (0, 0))
-        self._totals[key] = (count + 1, total + amount)
-        self.records += 1
-        self.amount_minor += amount
-        self.late_records += bool(charge["late"])
-        self.last_charge_id = charge["id"]
+    def add(self, page: Page) -> None:
+        """Count some records."""
+        if not page:
+            return
+        sums: dict[tuple[str, int, str], list[int]] = {}
+        for row in page:
+            _seq, _id, record_type, service, currency, amount, tax, late = row[:8]
+            found = sums.get((currency, record_type, service))
+            if found is None:
+                found = sums[currency, record_type, service] = [0, 0, 0]
+            found[0] += 1
+            found[1] += amount
+            found[2] += tax
+            if late:
+                self.late_records += 1
+        for key, (count, amount, tax) in sums.items():
+            before = self.sums.get(key, Sum())
+            self.sums[key] = Sum(before.records + count, before.amount_minor + amount, before.tax_minor + tax)
+            self.amount_minor += amount
+        self.records += len(page)
+        self.last_charge_id = page[-1][1]
         if self.first_charge_id is None:
-            self.first_charge_id = charge["id"]
+            self.first_charge_id = page[0][1]
 
     def totals(self) -> list[dict[str, object]]:
         """One line per currency, record type and service."""
-        return [
-            {
-                "currency": currency,
-                "exponent": exponent(currency),
-                "record_type": cdr.RECORD_TYPES[record_type],
-                "service": service,
-                "count": count,
-                "amount_minor": amount,
-            }
-            for (currency, record_type, service), (count, amount) in sorted(self._totals.items())
-        ]
+        return totals(self.sums)
+
+    def by_currency(self) -> dict[str, int]:
+        """The amount in each currency."""
+        found: dict[str, int] = {}
+        for (currency, _type, _service), each in sorted(self.sums.items()):
+            found[currency] = found.get(currency, 0) + each.amount_minor
+        return found
+
+    def by_type(self) -> dict[tuple[str, str], int]:
+        """The amount of each record type in each currency."""
+        found: dict[tuple[str, str], int] = {}
+        for (currency, record_type, _service), each in sorted(self.sums.items()):
+            key = (cdr.RECORD_TYPES[record_type], currency)
+            found[key] = found.get(key, 0) + each.amount_minor
+        return found
 
 
-def render(origin: Origin, recount: Recount, sha256: str) -> bytes:
+def totals(sums: Mapping[tuple[str, int, str], Sum]) -> list[dict[str, object]]:
+    """Sums as lines that people and programs read."""
+    return [
+        {
+            "currency": currency,
+            "exponent": exponent(currency),
+            "record_type": cdr.RECORD_TYPES[record_type],
+            "service": service,
+            "count": each.records,
+            "amount_minor": each.amount_minor,
+            "tax_minor": each.tax_minor,
+        }
+        for (currency, record_type, service), each in sorted(sums.items())
+    ]
+
+
+class Described(NamedTuple):
+    """A file that is written: the rows of its run and of itself, its profile, and what was counted in it."""
+
+    run: Any
+    file: Any
+    profile: Profile
+    recount: Recount
+    supersedes: tuple[int, int, str] | None  # seq, rev, sha256
+
+
+def render(of: Described) -> bytes:
     """The manifest's bytes; ids are strings, because readers of JSON keep numbers in doubles."""
-    previous = None if origin.previous_sha256 is None else {"seq": origin.file_seq - 1, "sha256": origin.previous_sha256}
+    run, file, recount, profile = of.run, of.file, of.recount, of.profile
+    previous = None if file.previous_sha256 is None else {"seq": file.file_seq - 1, "sha256": file.previous_sha256}
+    supersedes = None if of.supersedes is None else dict(zip(("seq", "rev", "sha256"), of.supersedes, strict=True))
     content = {
         "schema": cdr.SCHEMA,
-        "producer": "bellhop",
-        "profile": origin.profile,
-        "carrier": origin.carrier,
-        "period": origin.period,
-        "tz": origin.zone,
-        "from_utc": cdr.utc_time(origin.from_us),
-        "to_utc": cdr.utc_time(origin.to_us),
-        "upto_seq": str(origin.upto_seq),
-        "seq": origin.file_seq,
-        "rev": origin.revision,
-        "supersedes": None,
+        "producer": run.producer,
+        "profile": run.profile,
+        "profile_version": profile.version,
+        "flavour": profile.flavour,
+        "columns": list(profile.columns),
+        "is_masked": profile.mask != "none",
+        "mask": profile.mask,
+        "carrier": run.carrier,
+        "period": period_name(run.first_day, run.after_day),
+        "service": run.service,
+        "provider": run.provider,
+        "tz": run.zone,
+        "from_utc": cdr.utc_time(run.from_us),
+        "to_utc": cdr.utc_time(run.to_us),
+        "upto_seq": str(run.upto_seq),
+        "run": str(run.id),
+        "part": file.part,
+        "seq": file.file_seq,
+        "rev": file.revision,
+        "supersedes": supersedes,
+        "reason": run.reason,
         "previous": previous,
-        "files": [{"name": origin.file_name, "bytes": recount.bytes, "sha256": sha256, "records": recount.records}],
+        "files": [{"name": file.file_name, "bytes": file.bytes, "sha256": file.sha256, "records": recount.records}],
         "totals": recount.totals(),
         "first_charge_id": _text(recount.first_charge_id),
         "last_charge_id": _text(recount.last_charge_id),
-        "closure_reason": "period",
+        "closure_reason": file.closure,
         "late_records": recount.late_records,
-        "lost_records": 0,
-        "created_utc": cdr.utc_time(origin.created_us),
+        "lost_records": run.lost_records,
+        "created_by": run.created_by,
+        "approved_by": run.approved_by,
+        "created_utc": cdr.utc_time(run.created_at),
     }
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def name_of(file_name: str) -> str:
+def name_of(file_name: str, extension: str) -> str:
     """The manifest's name: the file's stem and `.manifest.json`."""
-    return f"{file_name.removesuffix('.csv')}.manifest.json"
+    return f"{file_name.removesuffix('.' + extension)}.manifest.json"
+
+
+def period_name(first: int, after: int) -> str:
+    """Days as they stand in file names: a day, a month, or the first day and the last."""
+    if calendar.next_day(first) == after:
+        return str(first)
+    month = calendar.month_of(first)
+    if calendar.days(month) == (first, after):
+        return str(month // 100)
+    return f"{first}-{calendar.previous_day(after)}"
 
 
 def _text(charge_id: int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The ledger's tables: accounts, transfers, charges, the carriers' books, the audit log and export runs.
+"""The ledger's tables: accounts, transfers, charges, the carriers' books and the audit log.
 
 A charge of kind CHARGE has the id of the event it charges, and the hold that pays for it has that same id: so the primary keys are
 what makes a second charge, or a second hold, for one cause impossible, and the hot path carries no further unique index.
@@ -145,34 +145,3 @@ audit_log = Table(
     Column("hash", String(64), nullable=False),
 )
 Index("audit_log_subject", audit_log.c.subject, audit_log.c.seq)
-
-export_run = Table(
-    "export_run",
-    metadata,
-    Column("id", Id, primary_key=True, autoincrement=False),
-    Column("profile", String(32), nullable=False),
-    Column("carrier", String(32), nullable=False),
-    Column("file_seq", Integer, nullable=False),
-    Column("revision", Integer, nullable=False, server_default=text("0")),
-    Column("from_us", BigInteger, nullable=False),
-    Column("to_us", BigInteger, nullable=False),
-    Column("upto_seq", BigInteger, nullable=False, comment="last journal_seq the run could see"),
-    Column("state", SmallInteger, nullable=False, comment="-1 gathering, 0 closed, 1 written"),
-    Column("records", Integer, nullable=False),
-    Column("amount_minor", BigInteger, nullable=False),
-    Column("file_name", String(160), nullable=False),
-    Column("sha256", String(64)),
-    Column("previous_sha256", String(64)),
-    Column("created_at", BigInteger, nullable=False),
-    Column("written_at", BigInteger),
-)
-Index("export_run_number", export_run.c.profile, export_run.c.carrier, export_run.c.file_seq, export_run.c.revision, unique=True)
-
-export_member = Table(
-    "export_member",
-    metadata,
-    Column("charge_id", Id, primary_key=True, autoincrement=False, comment="one charge is in one original file"),
-    Column("run_id", BigInteger, nullable=False),
-    Column("record_seq", Integer, nullable=False),
-)
-Index("export_member_run", export_member.c.run_id, export_member.c.record_seq, unique=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 
-from billing import calendar, cdr
+from billing import calendar
+from billing.calendar import EPOCH
 from billing.event import ChargeState, Direction, FeeClass, Payer, RecordType
 from billing.money import format_minor
 
@@ -46,4 +47,4 @@ def money(amount_minor: int, currency: str) -> str:
 
 def time(at_us: int | None, zone: tzinfo) -> str | None:
     """RFC 3339 to the second on the carrier's clock."""
-    return None if at_us is None else cdr.local_time(at_us, zone).isoformat(timespec="seconds")
+    return None if at_us is None else (EPOCH + timedelta(microseconds=at_us)).astimezone(zone).isoformat(timespec="seconds")

@@ -9,6 +9,7 @@ import typer
 
 from billing.check import Violation
 from gateway.cli_billing_answers import answer
+from gateway.cli_billing_delivery import ack, deliver, list_files, reject
 from gateway.cli_billing_export import export_charges
 from gateway.cli_billing_period import close, period, show_leaks
 from gateway.cli_billing_staff import staff
@@ -20,7 +21,6 @@ from gateway.store import consistency
 EXIT_BROKEN = 1
 
 billing = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-billing.command("export")(export_charges)
 billing.command("why")(answer)
 billing.add_typer(staff, name="staff")
 billing.command("price")(price)
@@ -29,6 +29,12 @@ billing.add_typer(parked, name="suspense")
 billing.command("close")(close)
 billing.command("leaks")(show_leaks)
 billing.add_typer(period, name="period")
+export = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+export.callback()(export_charges)
+export.command("list")(list_files)
+billing.add_typer(export, name="export")
+for name, command in (("deliver", deliver), ("ack", ack), ("reject", reject)):
+    billing.command(name)(command)
 
 
 @billing.command()

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from gateway.settings_billing import Billing, Carrier
+from gateway.settings_billing import Billing, Carrier, ExportProfile, ExportTarget, check_exports
 from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
@@ -156,9 +156,16 @@ class Settings(Section):
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)
     billing: Billing = Field(default=Billing(), description=Billing.__doc__)
     carriers: tuple[Carrier, ...] = Field(default=(), description=Carrier.__doc__)
+    export_profiles: tuple[ExportProfile, ...] = Field(default=(), description=ExportProfile.__doc__)
+    export_targets: tuple[ExportTarget, ...] = Field(default=(), description=ExportTarget.__doc__)
     backlog: Backlog = Field(default=Backlog(), description=Backlog.__doc__)
     log: Log = Field(default=Log(), description=Log.__doc__)
     metrics: Metrics = Field(default=Metrics(), description=Metrics.__doc__)
+
+    @model_validator(mode="after")
+    def _exports_fit(self) -> Settings:
+        check_exports(self.billing, self.export_profiles, self.export_targets)
+        return self
 
     @model_validator(mode="after")
     def _carriers_are_known(self) -> Settings:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from billing import masking
 from billing.carriers import Carrier, Carriers
+from billing.profile import Profile
+from gateway.errors import ConfigError
 from gateway.settings import Settings
 
 
@@ -14,3 +17,19 @@ def carriers_of(settings: Settings) -> Carriers:
     first = Carrier(billing.carrier, ZoneInfo(billing.time_zone), billing.late == "charge")
     others = (Carrier(each.name, ZoneInfo(each.time_zone), each.late == "charge") for each in settings.carriers)
     return Carriers((first, *others), {link.name: link.carrier for link in settings.links if link.carrier})
+
+
+def profile_of(settings: Settings, name: str) -> Profile:
+    """An export profile by name; raises ConfigError for one that is not there."""
+    if name == Profile().name:
+        return Profile()
+    for each in settings.export_profiles:
+        if each.name == name:
+            return each.as_profile(masking.fingerprint(mask_key_of(settings)) if each.mask == "hmac" else "")
+    known = ", ".join((Profile().name, *(each.name for each in settings.export_profiles)))
+    raise ConfigError([f"--profile: there is no profile {name!r}; known are: {known}"])
+
+
+def mask_key_of(settings: Settings) -> bytes:
+    """The key of masked numbers."""
+    return settings.billing.mask_key.get_secret_value().encode()

@@ -9,10 +9,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from billing import check
-from billing.export import Written, export
+from billing import calendar, check
+from billing.export import Desk, Written, export, zone_of
 from billing.files import LocalFiles
-from billing.runs import Books
+from billing.profile import Profile
+from billing.runs import Books, Order
 from gateway.settings import SAMPLE
 from gateway.store import consistency
 from gateway.store.engine import open_reading, open_writing
@@ -41,17 +42,20 @@ def prove(asked: Proof) -> Found:
     first = _export(asked, asked.ids[0])
     before = _bytes_of(asked.folder, first)
     again = _bytes_of(asked.folder, _export(asked, asked.ids[1]))
-    data, manifest = before[0]
+    # The day may have files of demos before; what this one did is in the one that is new.
+    new = [place for place, one in enumerate(first) if one.is_new]
+    place = new[-1] if new else -1
+    data, manifest = before[place]
     records = list(csv.DictReader(io.StringIO(data.decode(), newline="")))
     described = json.loads(manifest)
     amounts = {int(record["event_id"]): int(record["amount_minor"]) for record in records}
     facts = {
-        "file": first[0].file_name,
-        "manifest": first[0].manifest_name,
+        "file": first[place].file_name,
+        "manifest": first[place].manifest_name,
         "records": len(records),
         "total": sum(amounts.values()),
         "currency": SAMPLE.services[0].currency,
-        "is_repeatable": before == again and len(first) == 1,
+        "is_repeatable": before == again and len(new) == 1,
         "manifest_agrees": described["files"][0]["sha256"] == hashlib.sha256(data).hexdigest(),
     }
     violations = _violations(asked.store_url)
@@ -61,18 +65,12 @@ def prove(asked: Proof) -> Found:
 def _export(asked: Proof, run_id: int) -> list[Written]:
     reading, writing = open_reading(asked.store_url), open_writing(asked.store_url)
     try:
-        return export(
-            Books(reading.begin, writing.begin),
-            from_us=asked.from_us,
-            to_us=asked.to_us,
-            folder=asked.folder,
-            node=SAMPLE.billing.node,
-            carrier=SAMPLE.billing.carrier,
-            zone=SAMPLE.billing.time_zone,
-            now_us=asked.to_us,
-            new_id=iter((run_id,)).__next__,
-            files=LocalFiles(),
-        )
+        clock = zone_of(SAMPLE.billing.time_zone)
+        first, after = calendar.day_of(asked.from_us, clock), calendar.next_day(calendar.day_of(asked.to_us, clock))
+        place = (SAMPLE.billing.carrier, SAMPLE.billing.time_zone, first, after)
+        order = Order(*place, Profile(), SAMPLE.billing.node, "bellhop demo", "demo")
+        new_id = iter((run_id,)).__next__
+        return export(Desk(Books(reading.begin, writing.begin), asked.folder, LocalFiles(), new_id, asked.to_us), order)
     finally:
         reading.dispose()
         writing.dispose()

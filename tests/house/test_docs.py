@@ -111,7 +111,8 @@ def command(name: str) -> Any:
 
 
 def verbs_of(app: typer.Typer) -> set[str]:
-    return {each.name or each.callback.__name__.replace("_", "-") for each in app.registered_commands if each.callback is not None}
+    commands = {each.name or each.callback.__name__.replace("_", "-") for each in app.registered_commands if each.callback is not None}
+    return commands | {str(each.name) for each in app.registered_groups}
 
 
 def fault_of(line: str) -> str | None:

@@ -14,8 +14,6 @@ from gateway.store import partners
 from gateway.store.engine import open_reading, open_writing
 from tests.support.commands import Shell
 
-YEAR = ("--from", "2020-01-01", "--to", "2050-01-01")
-
 
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
@@ -211,44 +209,6 @@ def test_a_store_of_no_version_is_refused_in_one_line(shell: Shell, config: Path
 
 
 # -- billing and status without a gateway ---------------------------------------------------------------------------------
-
-
-def test_an_export_repeated_gives_the_same_bytes(shell: Shell, config: Path):
-    shell("partner", "add", "acme", "-c", config)
-    folder = config.parent / "charges"
-
-    first = shell("billing", "export", *YEAR, "-o", folder, "--json", "-c", config).json["files"]
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    second = shell("billing", "export", *YEAR, "-o", folder, "-c", config)
-
-    assert [(each["records"], each["is_new"]) for each in first] == [(0, True)]
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert "the same bytes again" in second.out
-
-
-@pytest.mark.parametrize(
-    "window",
-    [
-        ("2026-11-02", "2026-11-01"),
-        ("yesterday", "2026-11-01"),
-        ("2026-11-01T00:00:00", "2026-12-01"),
-        ("2026-02-30", "2026-03-01"),
-        ("", ""),
-    ],
-)
-def test_a_window_that_is_none_is_one_line_and_exit_code_2(shell: Shell, config: Path, window: tuple[str, str]):
-    refused = shell("billing", "export", "--from", window[0], "--to", window[1], "-o", config.parent / "out", "-c", config)
-
-    assert (refused.code, refused.err.count("\n"), refused.err[:7]) == (2, 1, "error: ")
-
-
-def test_days_are_those_of_the_billing_time_zone(shell: Shell, config: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("BELLHOP__BILLING__TIME_ZONE", "Asia/Shanghai")
-    folder = config.parent / "charges"
-
-    written = shell("billing", "export", "--from", "2026-11-01", "--to", "2026-11-02T00:00:00+08:00", "-o", folder, "--json", "-c", config)
-
-    assert [each["file_name"].split("_")[3] for each in written.json["files"]] == ["20261101"]
 
 
 def test_a_broken_book_is_a_line_per_violation_and_exit_code_1(shell: Shell, config: Path):

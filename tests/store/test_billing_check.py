@@ -13,7 +13,8 @@ from billing import book, export, schema
 from billing.check import check, message_invariants
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
 from billing.files import LocalFiles
-from billing.runs import Books
+from billing.profile import Profile
+from billing.runs import Books, Order
 
 WALLET = 11
 
@@ -34,18 +35,8 @@ def conn(tmp_path: Path) -> Iterator[Connection]:
         book.hold_many(connection, events, revenue=1, now_us=1)
         states = {1: ChargeState.CAPTURED, 2: ChargeState.CAPTURED, 3: ChargeState.RELEASED, 5: ChargeState.CAPTURED}
         book.settle_many(connection, [a_settlement(number, state) for number, state in states.items()], now_us=2)
-    export.export(
-        Books(engine.begin, engine.begin),
-        from_us=0,
-        to_us=100,
-        folder=str(tmp_path / "out"),
-        node="n",
-        carrier="c",
-        zone="UTC",
-        now_us=100,
-        new_id=lambda: 9000,
-        files=LocalFiles(),
-    )
+    order = Order("default", "UTC", 19700101, 19700102, Profile(), "n", "bellhop test", "li")
+    export.export(export.Desk(Books(engine.begin, engine.begin), str(tmp_path / "out"), LocalFiles(), lambda: 9000, 100), order)
     with engine.begin() as connection:
         yield connection
     engine.dispose()
@@ -88,13 +79,19 @@ def test_a_sound_ledger_passes(conn: Connection):
         ("UPDATE charge SET booked_at = 2 WHERE id = 1024", "charge_terminal"),
         ("UPDATE charge SET event_id = 512 WHERE id = 256", "charge_is_its_event"),
         ("UPDATE charge SET journal_seq = 1 WHERE id = 512", "journal_in_order"),
-        ("INSERT INTO export_member VALUES (768, 9000, 4)", "exported_is_billable"),
-        ("UPDATE charge SET booked_at = 100 WHERE id = 256", "exported_is_billable"),
-        ("DELETE FROM export_member WHERE charge_id = 256", "file_adds_up"),
-        ("UPDATE export_run SET amount_minor = 21", "file_adds_up"),
-        ("UPDATE export_run SET file_seq = 2", "file_numbers_gapless"),
-        ("UPDATE export_run SET sha256 = NULL", "file_chain"),
-        ("UPDATE export_run SET previous_sha256 = 'x'", "file_chain"),
+        ("INSERT INTO export_member VALUES (9000, 4, 768, 'charge')", "exported_is_billable"),
+        ("UPDATE charge SET period = 19700102 WHERE id = 256", "exported_is_billable"),
+        ("DELETE FROM export_member WHERE charge_id = 256", "run_adds_up"),
+        ("UPDATE export_run SET amount_minor = 21", "run_adds_up"),
+        ("UPDATE export_file SET file_seq = 2", "file_numbers_gapless"),
+        ("UPDATE export_file SET sha256 = NULL", "file_chain"),
+        ("UPDATE export_file SET previous_sha256 = 'x'", "file_chain"),
+        ("UPDATE export_file SET records = 1", "files_tile_run"),
+        ("UPDATE export_file SET first_record = 2", "files_tile_run"),
+        ("DELETE FROM export_file", "files_tile_run"),
+        ("UPDATE export_run SET revision = 1", "revision_supersedes"),
+        ("UPDATE export_file SET state = 2", "delivery_in_order"),
+        ("UPDATE export_member SET profile = 'other' WHERE charge_id = 256", "exported_is_billable"),
     ],
 )
 def test_damage_is_found_under_its_name(conn: Connection, damage: str, found: str):

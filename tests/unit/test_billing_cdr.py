@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from billing import cdr
-
-SHANGHAI = ZoneInfo("Asia/Shanghai")
-
-CHARGE: dict[str, object] = {
-    "id": 512,
-    "event_id": 512,
-    "record_type": 0,
-    "state": 10,
-    "direction": 0,
-    "event_at": 1_146_412_799_000_001,
-    "booked_at": 1_146_412_800_000_000,
-    "journal_seq": 7,
-    "service": "chat",
-    "fee_class": 2,
-    "payer": 1,
-    "wallet": 11,
-    "link": "cmcc-1",
-    "short_code": "10086",
-    "charged_msisdn": "8613800000000",
-    "peer_msisdn": "8613900000000",
-    "im_account": 10001,
-    "parts": 3,
-    "parts_charged": 2,
-    "quantity": 3,
-    "unit_price_minor": 10,
-    "amount_minor": 20,
-    "currency": "CNY",
-    "tariff_version": "flat/1:00",
-    "tariff_rule": "service:chat",
-    "delivery_status": "DELIVRD",
-    "delivery_time": 1_146_412_800_000_000,
-    "network_error": "000",
-    "smsc_message_ids": "A7;B8",
-    "period": 20060501,
-    "late": False,
-}
+from billing.cdr import Layout
+from tests.support.charges import CHARGE, SHANGHAI, page_of
 
 
 def cells(**changes: object) -> dict[str, str]:
-    made = cdr.row(CHARGE | changes, record_seq=1, carrier="cmcc-gd", zone=SHANGHAI)
-    return dict(zip(cdr.COLUMNS, made, strict=True))
+    layout = Layout(cdr.COLUMNS, SHANGHAI)
+    (made,) = layout.rows(page_of(layout, CHARGE | changes))
+    return {name: "" if cell is None else str(cell) for name, cell in zip(cdr.COLUMNS, made, strict=True)}
 
 
 def test_the_record_has_48_columns_in_the_order_of_the_contract():
@@ -93,6 +63,7 @@ def test_a_captured_message_fills_what_is_known_and_leaves_the_rest_empty():
         "quantity": "3",
         "unit_price_minor": "10",
         "amount_minor": "20",
+        "tax_minor": "0",
         "currency": "CNY",
         "exponent": "2",
         "tariff_version": "flat/1:00",
@@ -121,4 +92,36 @@ def test_zero_is_not_empty_and_late_is_1():
 
 @pytest.mark.parametrize(("direction", "key"), [(0, "mt:512"), (1, "mo:512"), (2, "dl:512")])
 def test_the_cause_key_says_what_was_charged(direction: int, key: str):
-    assert cdr.cause_key(direction, 512) == key
+    assert cells(direction=direction)["cause_key"] == key
+
+
+def test_the_fee_of_a_cycle_names_its_subscription_and_no_message():
+    row = cells(subscription=99, cycle=200605)
+
+    assert [row[name] for name in ("cause_key", "message_id", "subscription_id", "subscription_cycle")] == [
+        "sub:99:200605",
+        "",
+        "99",
+        "200605",
+    ]
+
+
+def test_a_correction_names_its_charge_and_has_no_hold():
+    row = cells(id=768, record_type=1, corrects=512, reason="dispute", amount_minor=-20, unit_price_minor=20)
+
+    assert [row[name] for name in ("record_type", "corrects_charge_id", "reason_code", "amount_minor", "hold_id", "cause_key")] == [
+        "REFUND", "512", "dispute", "-20", "", "mt:512",
+    ]  # fmt: skip
+
+
+@given(
+    st.integers(0, 4_102_444_800_000_000), st.sampled_from(["UTC", "Asia/Shanghai", "Asia/Kolkata", "Europe/Zurich", "America/St_Johns"])
+)
+def test_times_are_those_of_the_instant_in_utc_and_on_the_clock_of_the_carrier(at_us: int, zone: str):
+    clock = cdr.Clock(ZoneInfo(zone))
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+
+    (local,), (utc,) = clock.local([at_us]), clock.utc([at_us])
+
+    assert local == at.astimezone(ZoneInfo(zone)).isoformat(timespec="microseconds")
+    assert utc == at.isoformat(timespec="microseconds")[:-6] + "Z"
