@@ -13,6 +13,9 @@ BillingError
   PeriodError              a day or month that is none, or a step its state forbids
   AuditError               an act without an actor
   ExportError              an export that can't be written as asked
+  CarrierFileError         a carrier's file, or the profile that reads it, that can't be used: names line and field
+  ReconciliationError      a comparison or a resolution that can't be made as asked
+  SettlementError          a settlement, or the rules of one, that can't be made as asked
 """
 
 from __future__ import annotations
@@ -79,3 +82,15 @@ class AuditError(BillingError):
 
 class ExportError(BillingError):
     """An export that can't be written as asked."""
+
+
+class CarrierFileError(BillingError):
+    """A carrier's file, or the profile that reads it, that can't be used."""
+
+
+class ReconciliationError(BillingError):
+    """A comparison or a resolution that can't be made as asked."""
+
+
+class SettlementError(BillingError):
+    """A settlement, or the rules of one, that can't be made as asked."""

@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 
+from billing import schema_reconciliation as schema_reconciliation
 from billing.schema import Id, metadata
 
 partner = Table(
