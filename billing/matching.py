@@ -59,6 +59,7 @@ class Ours(NamedTuple):
     currency: str
     is_billable: bool
     is_expected: bool
+    is_elsewhere: bool = False  # paired by the comparison of another period
 
 
 class Theirs(NamedTuple):
@@ -108,7 +109,7 @@ class Rules(NamedTuple):
 
 
 def match(ours: Sequence[Ours], theirs: Sequence[Theirs], rules: Rules) -> list[Item]:
-    """Compare; `ours` has the charges of the period and, for shifts, of the day before and after it that no other run has paired."""
+    """Compare; `ours` has the charges of the period and, for shifts, of the day before and after it."""
     return _Matching(ours, theirs, rules).items()
 
 
@@ -137,7 +138,7 @@ class _Matching:
         wanted = {(line.currency, line.link, line.smsc_id) for line in self.theirs if line.smsc_id}
         index: dict[tuple[str, str, str], list[int]] = {}
         for place, charge in enumerate(self.ours):
-            for smsc_id in charge.smsc_ids.split(";") if charge.smsc_ids else ():
+            for smsc_id in charge.smsc_ids.split(";") if charge.smsc_ids and not charge.is_elsewhere else ():
                 key = (charge.currency, charge.link, smsc_id)
                 if key in wanted:
                     index.setdefault(key, []).append(place)
@@ -164,7 +165,7 @@ class _Matching:
         wanted = {key for at in self.left if (key := key_of(self.theirs[at], self.theirs[at].billed_minor)) is not None}
         nameless, named = dict[_Key, list[tuple[int, int]]](), dict[_Key, list[tuple[int, int]]]()
         for place, charge in enumerate(self.ours):
-            if place not in self.lines_of:
+            if place not in self.lines_of and not charge.is_elsewhere:
                 key = key_of(charge, charge.amount_minor)
                 if key is not None and key in wanted:
                     (named if charge.smsc_ids else nameless).setdefault(key, []).append((charge.at_us, place))
@@ -264,6 +265,8 @@ class _Matching:
             charge = self.ours[place]
             identity = _identity_of_charge(charge)
             kind = Class.OURS_ONLY if identity is None or owner[identity] == place else Class.DUP_OURS
+            if charge.is_elsewhere:
+                kind = Class.PERIOD_SHIFT
             if self.rules.is_test(charge.msisdn):
                 kind = Class.TEST
             facts = (charge.day, charge.msisdn, charge.service, charge.currency)

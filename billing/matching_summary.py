@@ -21,7 +21,7 @@ class Group(NamedTuple):
     service: str
     price_minor: int
     currency: str
-    count: int
+    record_count: int
     amount_minor: int
 
 
@@ -76,8 +76,8 @@ def match(ours: Sequence[Group], theirs: Sequence[Group], first: int, after: int
 def _item(kind: Class | None, tier: Tier, ours: Group | None, theirs: Group | None, test_services: frozenset[str]) -> GroupItem:
     known = theirs or ours
     assert known is not None
-    ours_count, ours_minor = (ours.count, ours.amount_minor) if ours else (0, 0)
-    theirs_count, theirs_minor = (theirs.count, theirs.amount_minor) if theirs else (0, 0)
+    ours_count, ours_minor = (ours.record_count, ours.amount_minor) if ours else (0, 0)
+    theirs_count, theirs_minor = (theirs.record_count, theirs.amount_minor) if theirs else (0, 0)
     if kind is None:
         kind = Class.MATCH if (ours_count, ours_minor) == (theirs_count, theirs_minor) else Class.AMOUNT_DIFF
         if kind is Class.AMOUNT_DIFF and ours_count == theirs_count and 0 in (ours_minor, theirs_minor):
@@ -95,7 +95,7 @@ def _neighbours(group: Group) -> list[_Key]:
 
 
 def _same(ours: Group, theirs: Group) -> bool:
-    return (ours.count, ours.amount_minor) == (theirs.count, theirs.amount_minor)
+    return (ours.record_count, ours.amount_minor) == (theirs.record_count, theirs.amount_minor)
 
 
 def _key(group: Group) -> _Key:

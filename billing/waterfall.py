@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
     reason: Reason
     amount_minor: int
-    count: int = 0
+    records: int = 0
     note: str = ""
 
     @property
@@ -176,7 +176,7 @@ def _sum(lines: Sequence[Line]) -> int:
 
 def _kept(*lines: Line) -> list[Line]:
     """Those that say something."""
-    return [line for line in lines if line.amount_minor or line.count]
+    return [line for line in lines if line.amount_minor or line.records]
 
 
 def _percent(ppm: int) -> str:

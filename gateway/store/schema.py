@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from billing import schema_reconciliation as schema_reconciliation
+import billing.schema_reconciliation  # noqa: F401 - its tables belong to the metadata
 from billing.schema import Id, metadata
 
 partner = Table(

@@ -108,6 +108,12 @@ def test_a_record_on_the_next_day_is_found_without_a_message_id():
     assert (item.kind, item.tier, item.delta_minor) == (Class.PERIOD_SHIFT, Tier.NEXT_DAY, 0)
 
 
+def test_a_charge_that_another_period_has_paired_is_a_shift_out_of_this_one():
+    item = only([ours(is_elsewhere=True)], [])
+
+    assert (item.kind, item.delta_minor) == (Class.PERIOD_SHIFT, -10)
+
+
 def test_a_line_written_twice_is_the_carriers_duplicate():
     assert kinds([ours()], [theirs(1, smsc_id="s1"), theirs(2, smsc_id="s1")]) == ["DUP_CARRIER", "MATCH"]
     assert kinds([], [theirs(1, smsc_id=""), theirs(2, smsc_id="")]) == ["CARRIER_ONLY", "DUP_CARRIER"]
@@ -193,7 +199,14 @@ def test_the_classes_partition_both_sides_and_differences_add_up(our_facts: list
 
 
 def group(line: int = 0, **other: Any) -> Group:
-    facts: dict[str, Any] = {"day": 20261005, "service": "news", "price_minor": 10, "currency": "CNY", "count": 3, "amount_minor": 30}
+    facts: dict[str, Any] = {
+        "day": 20261005,
+        "service": "news",
+        "price_minor": 10,
+        "currency": "CNY",
+        "record_count": 3,
+        "amount_minor": 30,
+    }
     return Group(**{"line": line, **facts, **other})
 
 
@@ -201,7 +214,7 @@ def group(line: int = 0, **other: Any) -> Group:
     ("our", "their", "kind", "delta"),
     [
         ([group()], [group(1)], ["MATCH"], 0),
-        ([group()], [group(1, count=2, amount_minor=20)], ["AMOUNT_DIFF"], -10),
+        ([group()], [group(1, record_count=2, amount_minor=20)], ["AMOUNT_DIFF"], -10),
         ([group()], [group(1, amount_minor=0)], ["STATUS_DIFF"], -30),
         ([group()], [], ["OURS_ONLY"], -30),
         ([], [group(1)], ["CARRIER_ONLY"], 30),
