@@ -191,6 +191,8 @@ def _records(conn: Connection, carrier: str, period: int) -> dict[tuple[str | No
     for row in conn.execute(_charges(carrier, first, after)):
         key = (row.provider, row.currency)
         reason = _REASONS.get(row.record_type)
+        amounts.setdefault((None, row.currency), {})
+        counts.setdefault((None, row.currency), {})
         if reason is not None and row.records:
             of_key, count = amounts.setdefault(key, {}), counts.setdefault(key, {})
             of_key[reason] = of_key.get(reason, 0) + int(row.minor)
