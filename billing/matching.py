@@ -108,8 +108,8 @@ class Rules(NamedTuple):
     is_test: Callable[[str], bool]
 
 
-def match(ours: Sequence[Ours], theirs: Sequence[Theirs], rules: Rules) -> list[Item]:
-    """Compare; `ours` has the charges of the period and, for shifts, of the day before and after it."""
+def match(ours: Sequence[Ours], theirs: Sequence[Theirs], rules: Rules) -> Iterator[Item]:
+    """Compare, and tell the items one by one; `ours` has the charges of the period and, for shifts, of the day before and after it."""
     return _Matching(ours, theirs, rules).items()
 
 
@@ -122,14 +122,16 @@ class _Matching:
         self.tier_of: dict[int, Tier] = {}
         self.left: list[int] = list(range(len(theirs)))
 
-    def items(self) -> list[Item]:
+    def items(self) -> Iterator[Item]:
         self._by_message_id()
         window = self.rules.window_us
         self._by_key(Tier.TIME, _time_key, window)
         self._by_key(Tier.TIME, _number_key, window)
         self._by_key(Tier.CYCLE, _cycle_key, SAME_CYCLE_US)
         self._by_key(Tier.NEXT_DAY, _amount_key, 3 * DAY_US, _is_next_day)
-        return [*self._pairs(), *self._carrier_leftovers(), *self._our_leftovers()]
+        yield from self._pairs()
+        yield from self._carrier_leftovers()
+        yield from self._our_leftovers()
 
     # -- tiers ------------------------------------------------------------------------------------------------------------------
 

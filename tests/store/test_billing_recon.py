@@ -287,8 +287,7 @@ def test_sums_by_day_service_and_price_are_compared_too(books: Books):
             "SELECT period, service, unit_price_minor, SUM(quantity), SUM(amount_minor) FROM charge"
             " WHERE period >= 20261001 GROUP BY 1, 2, 3"
         ).all()
-    lines = [f"{calendar.write(day)},{service},{price},{count},{minor}
-" for day, service, price, count, minor in sums]
+    lines = [f"{calendar.write(day)},{service},{price},{count},{minor}\n" for day, service, price, count, minor in sums]
     changed = lines[1].rsplit(",", 1)[0] + ",99999\n"
     imported(books, "".join([lines[0], changed, lines[0], *lines[3:]]), profile=profile)
 

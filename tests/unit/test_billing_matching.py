@@ -84,7 +84,7 @@ def test_two_records_with_different_message_ids_are_never_the_same_by_time():
 def test_the_nearest_in_time_is_taken():
     near, far = ours(1, smsc_ids="", at_us=NOON + MINUTE), ours(2, smsc_ids="", at_us=NOON - 5 * MINUTE)
 
-    items = matching.match([far, near], [theirs()], RULES)
+    items = list(matching.match([far, near], [theirs()], RULES))
 
     assert [(item.kind, item.charge_id) for item in items] == [(Class.MATCH, 1), (Class.OURS_ONLY, 2)]
 
@@ -177,7 +177,7 @@ def test_the_classes_partition_both_sides_and_differences_add_up(our_facts: list
         for line, (day, minute, smsc, msisdn, cycle, amount, currency, ok, _) in enumerate(their_facts)
     ]
 
-    items = matching.match(our, their, RULES)
+    items = list(matching.match(our, their, RULES))
 
     lines = [line for item in items for line in item.lines]
     assert sorted(lines) == [each.line for each in their]
