@@ -9,6 +9,8 @@ import typer
 
 from billing.check import Violation
 from gateway.cli_billing_export import export_charges
+from gateway.cli_billing_reconcile import reconcile
+from gateway.cli_billing_settle import settle, write_statement
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
 
@@ -16,6 +18,9 @@ EXIT_BROKEN = 1
 
 billing = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 billing.command("export")(export_charges)
+billing.add_typer(reconcile, name="reconcile")
+billing.add_typer(settle, name="settle")
+billing.command("statement")(write_statement)
 
 
 @billing.command()
