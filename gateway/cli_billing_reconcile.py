@@ -134,7 +134,6 @@ def list_runs(carrier: str = typer.Option("", "--carrier"), as_json: bool = JSON
     for file in files:
         told = f"{file.line_count} records  by {file.imported_by}"
         typer.echo(f"file {file.id}  {file.carrier}  {calendar.write(file.period)}  {file.name}  {told}")
-        )
     for each in runs:
         told = f"{each.difference_count} of {each.item_count} differ"
         typer.echo(f"comparison {each.number}  {each.carrier}  {calendar.write(each.period)}  {each.state.name.lower()}  {told}")

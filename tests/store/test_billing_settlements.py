@@ -163,7 +163,8 @@ def test_an_approved_statement_that_the_books_do_not_bear_out_is_noticed(engine:
     statements = drafted(engine)
     approved(engine, statements[0].reference)
     with engine.begin() as conn:
-        conn.exec_driver_sql("UPDATE charge SET amount_minor = amount_minor + 1 WHERE id = 25600")
+        of_provider = "SELECT MAX(id) FROM charge WHERE provider = 'fun-co'"
+        conn.exec_driver_sql(f"UPDATE charge SET amount_minor = amount_minor + 1 WHERE id = ({of_provider})")
 
     with pytest.raises(SettlementError, match="cmcc-gd/carrier/1 was approved and the books say something else now"):
         drafted(engine)
