@@ -73,6 +73,9 @@ def draft(conn: Connection, carrier: str, period: int, *, actor: str, new_id: Ca
 
     Raises SettlementError for an open period, a party without a rule, and an approved statement that the books no longer bear out.
     """
+    if conn.dialect.name == "postgresql":
+        # Two drafts at once would take one number; the second waits, and finds what the first made.
+        conn.exec_driver_sql("LOCK TABLE settlement IN EXCLUSIVE MODE")
     statements = []
     for (party, currency), lines in sorted(computed(conn, carrier, period).items()):
         known = _of_period(conn, carrier, party, period, currency)
@@ -270,9 +273,6 @@ def _of_period(conn: Connection, carrier: str, party: str, period: int, currency
 
 def _insert(conn: Connection, key: tuple[str, str, int, str], lines: list[Line], actor: str, id_: int, now_us: int) -> Statement:
     carrier, party, period, currency = key
-    if conn.dialect.name == "postgresql":
-        # Two drafts at once would take one number; the second waits, and finds what the first made only when it asks again.
-        conn.exec_driver_sql("LOCK TABLE settlement IN EXCLUSIVE MODE")
     columns = settlement.c
     last = select(func.coalesce(func.max(columns.number), 0)).where(columns.carrier == carrier, columns.party == party)
     values = {"id": id_, "carrier": carrier, "party": party, "number": int(conn.execute(last).scalar_one()) + 1, "period": period}

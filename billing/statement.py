@@ -64,7 +64,7 @@ def render_html(statement: Statement, *, house: str) -> str:
         is_draft=statement.state is State.DRAFT,
         state=statement.state.name.lower(),
         direction=_direction(statement),
-        amount=format_minor(abs(statement.settled_minor), statement.currency),
+        amount=_grouped(format_minor(abs(statement.settled_minor), statement.currency)),
         created=_day(statement.created_at),
         approved=_day(statement.approved_at),
         locked=_day(statement.locked_at),

@@ -105,7 +105,7 @@ def of_carrier(records: Records, terms: Terms) -> list[Line]:
     lines += _kept(
         Line(Reason.BAD_DEBT, -taken.bad_debt_minor, note=f"{_percent(terms.bad_debt_ppm)} of the validated amount"),
         Line(Reason.CARRIER_SHARE, -taken.carrier_share_minor, note=f"{terms.share_num}/{terms.share_den}"),
-        Line(Reason.IMBALANCE, -excess * terms.imbalance_minor, excess, f"{records.mt} MT, {records.mo} MO"),
+        Line(Reason.IMBALANCE, -excess * terms.imbalance_minor, excess, f"{records.mt:,} MT, {records.mo:,} MO"),
     )
     return _closed(lines, terms, records.collected_minor)
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, func, select
 
-from billing import audit, calendar, carrier_files, corrections, recon, resolutions, statement_profile
+from billing import audit, book, calendar, carrier_files, corrections, recon, resolutions, statement_profile
 from billing.carrier_files import Import
 from billing.check import check
 from billing.errors import CarrierFileError, ReconciliationError
-from billing.event import RecordType
+from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, RecordType, Settlement
 from billing.matching import Class
 from billing.recon_sides import RunState
 from billing.resolutions import Answer, Resolution, World
@@ -399,6 +399,39 @@ def test_a_line_without_a_charge_can_be_accepted_and_books_a_transfer(books: Boo
     with books.reading() as conn:
         assert (balance(conn, "revenue"), balance(conn, "receivable")) == (70, -70)
         assert conn.execute(select(recon_item.c.booked_period).where(recon_item.c.number == item.number)).scalar_one() == 20261102
+        assert check(conn) == []
+
+
+def paid_from_a_wallet(books: Books) -> int:
+    """A charge of 10 on 5 October that a wallet of 100 has paid, and the carrier does not know; its item's number."""
+    at = calendar.span_of(20261005, CARRIER.zone).from_us
+    names = ("cmcc-1", "10086", None, "8613900000001", 10001, 1, 1, 10, 10, "CNY", "main/1", "rule")
+    event = BillableEvent(256, Direction.MT, at, "chat", FeeClass.PER_MSG, Payer.SOURCE, 11, *names)
+    with books.writing() as conn:
+        house = open_house(conn)
+        book.open_account(conn, 11, "im:10001", "CNY", True, 0)
+        book.top_up(conn, 11, 100, "R1", 21, 0)
+        book.hold_many(conn, [event], revenue=house.revenue, now_us=at)
+        settlement = Settlement(256, ChargeState.CAPTURED, 11, 10, 10, 1, 256, "DELIVRD", at, None, "5", "cmcc-1", at)
+        book.settle_many(conn, [settlement], now_us=at, into=BOOKING)
+        close(conn)
+    imported(books, "20261006120000|6|8613700000000|news|DELIVRD|0.70\n", profile=PROFILE.partition("[trailer]")[0])
+    compared(books)
+    return next(int(item.number) for item in differences(books) if item.charge_id == 256)
+
+
+@pytest.mark.parametrize(
+    ("how", "left", "at_carrier", "lost"),
+    [(Resolution.WRITE_OFF, 90, 10, -10), (Resolution.ACCEPT_CARRIER, 90, 10, 0), (Resolution.FIX_OURS, 100, 0, 0)],
+)
+def test_only_fixing_our_charge_gives_a_wallet_its_money_back(books: Books, how: Resolution, left: int, at_carrier: int, lost: int):
+    number = paid_from_a_wallet(books)
+
+    (done,) = resolve(books, how, number)
+
+    assert done.booked_minor == -10
+    with books.reading() as conn:
+        assert (book.balance(conn, 11).posted, balance(conn, "receivable"), balance(conn, "bad_debt")) == (left, at_carrier, lost)
         assert check(conn) == []
 
 
