@@ -86,18 +86,20 @@ def resolve(books: Books, run: int, numbers: Sequence[int], answer: Answer, worl
     return done
 
 
-def resolve_all(books: Books, run: int, answer: Answer, world: World) -> int:
-    """Resolve every difference of a run that is not resolved; how many."""
-    count = after = 0
+def resolve_all(books: Books, run: int, answer: Answer, world: World, kind: Class | None = None) -> list[Resolved]:
+    """Resolve every difference of a run, or of one class, that is not resolved."""
+    done: list[Resolved] = []
+    after = 0
     columns = recon_item.c
+    is_kind = columns.kind != int(Class.MATCH) if kind is None else columns.kind == int(kind)
     while True:
-        unresolved = (columns.run == run) & (columns.kind != int(Class.MATCH)) & columns.resolution.is_(None)
+        unresolved = (columns.run == run) & is_kind & columns.resolution.is_(None)
         query = select(columns.number).where(unresolved, columns.number > after).order_by(columns.number).limit(ITEMS_PER_TRANSACTION)
         with books.reading() as conn:
             page = list(conn.execute(query).scalars())
         if not page:
-            return count
-        count += len(resolve(books, run, page, answer, world))
+            return done
+        done += resolve(books, run, page, answer, world)
         after = page[-1]
 
 

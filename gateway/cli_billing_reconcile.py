@@ -172,11 +172,7 @@ def items(
       bellhop billing reconcile items 1 --class AMOUNT_DIFF
       bellhop billing reconcile items 1 --open --json
     """
-    wanted = None
-    if kind:
-        wanted = Class.__members__.get(kind.upper())
-        if wanted is None:
-            raise ConfigError([f"--class: {kind[:20]!r} is none of {_CLASSES}"])
+    wanted = _class(kind)
     with reading(config) as opened, opened.engine.begin() as conn:
         recon.shown(conn, number)
         found = recon.items(conn, number, kind=wanted, is_open=is_open, after=after, rows_max=limit)
@@ -195,7 +191,9 @@ def items(
 
 @reconcile.command()
 def resolve(
-    typed: list[str] = typer.Argument(..., metavar="ITEM...", help="As listed: RUN/NUMBER."),
+    typed: list[str] = typer.Argument(None, metavar="[ITEM]...", help="As listed: RUN/NUMBER."),
+    number: int = typer.Option(0, "--run", metavar="RUN", help="With --class: every item of that class that is open."),
+    kind: str = typer.Option("", "--class", metavar="CLASS", help=f"One of {_CLASSES}."),
     by: str = typer.Option(..., "--by", metavar="WAY", help=f"One of {', '.join(_WAYS)}."),
     reason: str = typer.Option(..., "--reason", help="Why; it stands in the books."),
     acting: str = ACTOR_OPTION,
@@ -211,27 +209,32 @@ def resolve(
     Examples:
       bellhop billing reconcile resolve 1/17 1/18 --by claim --reason "receipts say delivered" --as li
       bellhop billing reconcile resolve 1/17 --by write_off --reason "claim refused" --as li
+      bellhop billing reconcile resolve --run 1 --class OURS_ONLY --by claim --reason "receipts say delivered" --as li
     """
     who, how = actor(acting), _WAYS.get(by)
     if how is None:
         raise ConfigError([f"--by: {by[:20]!r} is none of {', '.join(_WAYS)}"])
-    by_run: dict[int, list[int]] = {}
-    for item in typed:
-        match = _ITEM.fullmatch(item)
-        if match is None:
-            raise ConfigError([f"{item[:20]!r} is no item; they are called RUN/NUMBER, such as 1/17"])
-        by_run.setdefault(int(match[1]), []).append(int(match[2]))
+    if bool(typed) == bool(number and kind) or bool(number) != bool(kind):
+        raise ConfigError(["name the items, or give --run and --class"])
+    wanted, by_run, answer = _class(kind), _by_run(typed or []), Answer(how, who, reason)
     done: list[dict[str, Any]] = []
     with _doors(config) as (opened, books):
-        for number, numbers in by_run.items():
-            resolved = resolutions.resolve(books, number, numbers, Answer(how, who, reason), _world(opened))
-            done += [{**each._asdict(), "item": f"{number}/{each.number}"} for each in resolved]
+        if number:
+            with books.reading() as conn:
+                recon.shown(conn, number)
+            found = resolutions.resolve_all(books, number, answer, _world(opened), wanted)
+            done += [{**each._asdict(), "item": f"{number}/{each.number}"} for each in found]
+        for run_number, numbers in by_run.items():
+            found = resolutions.resolve(books, run_number, numbers, answer, _world(opened))
+            done += [{**each._asdict(), "item": f"{run_number}/{each.number}"} for each in found]
     if as_json:
         typer.echo(json.dumps({"resolved": done}))
         return
     for one in done:
         booked = f"booked {format_minor(one['booked_minor'], one['currency'])} {one['currency']}"
         typer.echo(f"{one['item']}  {by}  {booked if one['is_new'] else 'resolved so before, nothing is changed'}")
+    if not done:
+        typer.echo("nothing of that class is open")
 
 
 @reconcile.command()
@@ -308,6 +311,22 @@ def _period(typed: str) -> int:
         return calendar.parse(typed)
     except BillingError as error:
         raise ConfigError([f"--period: {error}"]) from None
+
+
+def _class(typed: str) -> Class | None:
+    if typed and typed.upper() not in Class.__members__:
+        raise ConfigError([f"--class: {typed[:20]!r} is none of {_CLASSES}"])
+    return Class[typed.upper()] if typed else None
+
+
+def _by_run(typed: list[str]) -> dict[int, list[int]]:
+    by_run: dict[int, list[int]] = {}
+    for item in typed:
+        match = _ITEM.fullmatch(item)
+        if match is None:
+            raise ConfigError([f"{item[:20]!r} is no item; they are called RUN/NUMBER, such as 1/17"])
+        by_run.setdefault(int(match[1]), []).append(int(match[2]))
+    return by_run
 
 
 def _fields(made: Run) -> dict[str, Any]:

@@ -130,6 +130,19 @@ def test_a_claim_is_listed_until_it_is_given_up(shell: Shell, config: Path):
     assert shell("billing", "reconcile", "claims", "-c", config).out == "nothing is claimed\n"
 
 
+def test_a_whole_class_can_be_resolved_at_once(shell: Shell, config: Path):
+    imported(shell, config, with_file(shell, config))
+    shell("billing", "reconcile", "run", *OCTOBER, "--as", "li", "-c", config)
+    whole = ("--run", 1, "--class", "OURS_ONLY", "--by", "claim", "--reason", "receipts are there", "--as", "li", "-c", config)
+
+    resolved = shell("billing", "reconcile", "resolve", *whole, "--json").json["resolved"]
+
+    items = shell("billing", "reconcile", "items", 1, "--class", "OURS_ONLY", "--json", "-c", config).json["items"]
+    assert [each["item"] for each in resolved] == [item["item"] for item in items]
+    assert {item["resolution"] for item in items} == {"claim"}
+    assert shell("billing", "reconcile", "resolve", *whole).out == "nothing of that class is open\n"
+
+
 def test_differences_within_the_tolerance_are_accepted_by_who_ran_it(shell: Shell, config: Path):
     (config.parent / "cmcc.toml").write_text(PROFILE + "[tolerance]\ncount_ppm = 500000\namount_ppm = 500000\n", "utf-8")
     imported(shell, config, with_file(shell, config, 5))
@@ -189,6 +202,8 @@ def test_the_same_file_twice_is_refused(shell: Shell, config: Path):
         (("reconcile", "show", "7"), 3, "there is no comparison 7"),
         (("reconcile", "items", "1", "--class", "WRONG"), 2, "--class: 'WRONG' is none of MATCH"),
         (("reconcile", "resolve", "17", "--by", "claim", "--reason", "x"), 2, "'17' is no item"),
+        (("reconcile", "resolve", "--run", "1", "--by", "claim", "--reason", "x"), 2, "name the items, or give --run and --class"),
+        (("reconcile", "resolve", "1/17", "--by", "claim", "--reason", "x"), 3, "there is no comparison 1"),
         (("reconcile", "resolve", "1/17", "--by", "shout", "--reason", "x"), 2, "--by: 'shout' is none of accept_carrier"),
         (("settle", "draft", "--carrier", "cmcc-gd", "--period", "2026-11"), 3, "2026-11 of cmcc-gd is not closed yet"),
         (("settle", "draft", "--carrier", "cmcc-gd", "--period", "2026-10"), 3, "and no rule for 2026-10; import one"),

@@ -312,7 +312,7 @@ def test_few_differences_are_within_the_tolerance_of_the_profile(books: Books):
     assert (run.difference_count, run.is_within, run.state) == (1, True, RunState.REVIEW)
     made = ids(1 << 41)
     answer = Answer(Resolution.ACCEPT_CARRIER, "li", "within tolerance")
-    assert resolutions.resolve_all(books, 1, answer, World(BOOKING, lambda: next(made), NOW)) == 1
+    assert len(resolutions.resolve_all(books, 1, answer, World(BOOKING, lambda: next(made), NOW))) == 1
     with books.reading() as conn:
         assert recon.shown(conn, 1).state is RunState.RESOLVED
 
