@@ -79,12 +79,10 @@ class _Reading:
 
     def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
         trailer, is_over, count, total = self.profile.trailer, False, 0, 0
-        is_whole = True
         for raw in lines:
             self.line_no += 1
             if is_over:
                 self._refuse("", "there is a line after the trailer")
-            is_whole = raw.endswith(b"\n")
             text = self._decoded(raw)
             if self.line_no <= self.profile.header:
                 self._header(text)
@@ -92,11 +90,11 @@ class _Reading:
                 self._check(trailer, text, count, total)
                 is_over = True
             else:
+                if not raw.endswith(b"\n"):
+                    self._refuse("", "the line has no end: the file was cut; ask the carrier for it again")
                 record = self._record(text)
                 count += 1
                 total += record.amount_minor
-                if not is_whole:
-                    self._refuse("", "the line has no end: the file was cut; ask the carrier for it again")
                 yield record
         if trailer is not None and not is_over:
             self._refuse("", f"the file ends without its trailer ({trailer.prefix}...): it was cut; ask the carrier for it again")

@@ -119,7 +119,7 @@ def test_hexadecimal_message_ids_become_decimal():
     ("text", "said"),
     [
         (FILE[:-8], "line 3: the file ends without its trailer"),
-        (FILE[:80], "line 2"),
+        (FILE[:80], "line 2: the line has no end: the file was cut"),
         (FILE.replace("T|3|", "T|4|"), "line 4, field trailer count: says 4, and the file has 3 records"),
         (FILE.replace("|530", "|531"), "line 4, field trailer amount: says 531 minor units, and the records add up to 530"),
         (FILE + LINE, "line 5: there is a line after the trailer"),
