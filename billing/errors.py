@@ -15,6 +15,9 @@ BillingError
   AuditError               an act without an actor
   ExportError              an export that can't be written as asked
   DeliveryError            a file that can't be brought to its target, or an answer its state forbids
+  CarrierFileError         a carrier's file, or the profile that reads it, that can't be used: names line and field
+  ReconciliationError      a comparison or a resolution that can't be made as asked
+  SettlementError          a settlement, or the rules of one, that can't be made as asked
 """
 
 from __future__ import annotations
@@ -89,3 +92,15 @@ class ExportError(BillingError):
 
 class DeliveryError(BillingError):
     """A file that can't be brought to its target, or an answer its state forbids."""
+
+
+class CarrierFileError(BillingError):
+    """A carrier's file, or the profile that reads it, that can't be used."""
+
+
+class ReconciliationError(BillingError):
+    """A comparison or a resolution that can't be made as asked."""
+
+
+class SettlementError(BillingError):
+    """A settlement, or the rules of one, that can't be made as asked."""

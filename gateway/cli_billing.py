@@ -12,6 +12,8 @@ from gateway.cli_billing_answers import answer
 from gateway.cli_billing_delivery import ack, deliver, list_files, reject
 from gateway.cli_billing_export import export_charges
 from gateway.cli_billing_period import close, period, show_leaks
+from gateway.cli_billing_reconcile import reconcile
+from gateway.cli_billing_settle import settle, write_statement
 from gateway.cli_billing_staff import staff
 from gateway.cli_billing_suspense import parked
 from gateway.cli_billing_tariff import price, tariff
@@ -35,6 +37,9 @@ export.command("list")(list_files)
 billing.add_typer(export, name="export")
 for name, command in (("deliver", deliver), ("ack", ack), ("reject", reject)):
     billing.command(name)(command)
+billing.add_typer(reconcile, name="reconcile")
+billing.add_typer(settle, name="settle")
+billing.command("statement")(write_statement)
 
 
 @billing.command()
