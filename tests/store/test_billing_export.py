@@ -12,9 +12,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, event, text
 
-from billing import book, cdr, export, schema
+from billing import book, cdr, export
 from billing.check import check
 from billing.errors import ExportError
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
@@ -64,7 +64,6 @@ class Store:
         self.ids = itertools.count(1)
         self.books = Books(engine.begin, engine.begin)
         self.seq = 0
-        schema.metadata.create_all(engine)
         with engine.begin() as conn:
             book.ensure_house(conn, "CNY", new_id=lambda: next(self.ids), now_us=0)
             book.open_account(conn, WALLET, "im:10001", "CNY", True, 0)
@@ -124,14 +123,10 @@ def an_event(id_: int, price: int, link: str) -> BillableEvent:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    engine = create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    event.listen(engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+def store(engine: Engine) -> Iterator[Store]:
     made = Store(engine)
     yield made
     assert made.check() == []
-    engine.dispose()
 
 
 def records(path: Path) -> list[dict[str, str]]:

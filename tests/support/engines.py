@@ -88,7 +88,8 @@ def blank_url(name: str, folder: Path) -> Iterator[str]:
 @contextmanager
 def undone(name: str) -> Iterator[Connection]:
     """A transaction on a store that stays empty for ever."""
-    with _shared_engine(name).connect() as conn, conn.begin() as transaction:
+    require(name)
+    with kept_engine(name, "empty").connect() as conn, conn.begin() as transaction:
         try:
             yield conn
         finally:
@@ -96,10 +97,12 @@ def undone(name: str) -> Iterator[Connection]:
 
 
 @cache
-def _shared_engine(name: str) -> Engine:
-    folder = _kept_folder()
-    url = f"sqlite:///{shutil.copyfile(_sqlite_template(), folder / 'shared.db')}" if name == "sqlite" else ""
-    return open_writing(url or databases().url(databases().create(_postgresql_template())), synchronous="OFF")
+def kept_engine(name: str, purpose: str) -> Engine:
+    """A store that all who name the same purpose share, as long as this process lives: for machines, which empty it themselves."""
+    require(name)
+    if name == "postgresql":
+        return open_writing(databases().url(databases().create(_postgresql_template())))
+    return open_writing(f"sqlite:///{shutil.copyfile(_sqlite_template(), _kept_folder() / f'{purpose}.db')}", synchronous="OFF")
 
 
 @cache

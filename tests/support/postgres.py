@@ -92,7 +92,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT),
+                preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT),  # noqa: PLW1509 - one system call, nothing of Python's
             )
         deadline = time.monotonic() + _START_S
         while True:
@@ -190,6 +190,6 @@ def _binaries(folder: Path, user: pwd.struct_passwd | None) -> Path:
         subprocess.run([installed / "bin" / "postgres", "--version"], cwd="/", capture_output=True, check=True, **ids)
     except (OSError, subprocess.CalledProcessError):
         shutil.copytree(installed, folder / "pginstall")
-        os.chmod(folder, 0o755)
+        folder.chmod(0o755)
         return folder / "pginstall" / "bin"
     return installed / "bin"
