@@ -33,10 +33,13 @@ def open_writing(url: str, *, synchronous: str = "FULL", busy_timeout_s: float =
 
 
 def open_reading(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
-    """An engine for reads, which see what is committed and can change nothing."""
-    engine = _create(url, pool_size=4)
+    """An engine for reads: a transaction sees what was committed when it began, and can change nothing."""
+    # A connection that lay in the pool while the server was restarted is made anew, instead of failing a read.
+    engine = _create(url, pool_size=4, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine, begin="BEGIN", pragmas=(*_pragmas(busy_timeout_s, "FULL", 16_384), "query_only = ON"))
+    else:
+        event.listen(engine, "connect", _read_one_snapshot)
     return engine
 
 
@@ -76,11 +79,27 @@ def _alembic(conn: Connection) -> Config:
     return config
 
 
-def _create(url: str, *, pool_size: int) -> Engine:
+def _create(url: str, *, pool_size: int, pool_pre_ping: bool = False) -> Engine:
     parsed = _url(url)
-    arguments = {"cached_statements": STATEMENTS_CACHED} if parsed.get_backend_name() == "sqlite" else {}
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    arguments: dict[str, Any] = {"cached_statements": STATEMENTS_CACHED} if is_sqlite else {"application_name": "bellhop"}
     # Parameters hold numbers of subscribers: they must not stand in an exception's text.
-    return create_engine(parsed, pool_size=pool_size, max_overflow=4, hide_parameters=True, connect_args=arguments)
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=4,
+        hide_parameters=True,
+        pool_pre_ping=pool_pre_ping and not is_sqlite,
+        connect_args=arguments,
+    )
+
+
+def _read_one_snapshot(dbapi_connection: Any, _record: Any) -> None:
+    """What SQLite's readers have by themselves: all queries of a transaction see the same rows."""
+    from psycopg import IsolationLevel
+
+    dbapi_connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    dbapi_connection.read_only = True
 
 
 def _url(url: str) -> URL:
