@@ -15,11 +15,17 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from billing import bulk
 from billing.schema import account
+from gateway.domain.ids import IdMaker
+from gateway.domain.message import State
 from gateway.real_world import RealWorld
+from gateway.settings import Store
 from gateway.store.engine import open_reading
+from tests.support.carrier import Carrier
 from tests.support.commands import Shell
+from tests.support.gateway import furnish, opened_gateway
 from tests.support.postgres import PostgresServer, Unavailable, databases, own_server
 from tests.support.processes import empty_site, opened_site
+from tests.support.wire import raw_smsc
 from tests.support.witness import Witness, audit, until
 
 RATE_PER_S = 50
@@ -170,3 +176,28 @@ def test_an_engine_in_trouble_says_nothing_of_the_row(engine: Engine):
         told = "".join(traceback.format_exception(caught.value))
         assert "account_held_not_negative" in told
         assert "8613812345678" not in told
+
+
+async def test_what_a_carrier_says_fits_whatever_its_length_and_characters(engine_url: str, engine: Engine, tmp_path: Path):
+    with engine.begin() as conn:
+        furnish(conn, IdMaker(node=31))
+    store = Store(url=engine_url, durability="normal")
+    link = {"errors": {"0xFFFFFF01": "final"}}
+    async with raw_smsc() as smsc, opened_gateway(tmp_path, carrier_port=smsc.port, more={"store": store}, link=link) as house:
+        wire = await smsc.accept_bind()
+        await house.until_link()
+        carrier = Carrier(house, smsc, wire)
+        odd, refused = await carrier.submit(2)
+
+        await wire.answer(refused, status=0xFFFF_FF01)
+        await carrier.take(odd, "A1")
+        await carrier.report("id:A1 sub:001 dlvrd:000 stat:UNDELIV err:" + "6\0" * 40 + " text:a\0b")
+        await carrier.report("id:" + "9" * 80 + " sub:001 dlvrd:001 stat:DELIVRD err:\0 text:long")
+
+        segments = await house.until_states(State.FAILED, State.FAILED)
+        assert [len(each.error) <= 32 and "\0" not in each.error for each in segments] == [True, True]
+        assert segments[1].status == 0xFFFF_FF01
+        assert [each.state for each in await house.charges()] == [11, 11]
+        assert len(await house.parked()) == 1
+        for each in smsc.wires:
+            each.reset()

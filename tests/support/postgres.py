@@ -126,16 +126,25 @@ class Databases:
 
     def __init__(self, url: str, server: PostgresServer | None) -> None:
         self._admin = make_url(url)
-        self.server = server
+        self._made: set[str] = set()
+        if server is None:
+            atexit.register(self.close)  # a server of our own goes as a whole
 
     def create(self, template: str = "") -> str:
         """A new database, empty or like another one nobody is connected to; its name."""
         name = f"bellhop_test_{os.getpid()}_{next(_numbers)}"
+        self._made.add(name)
         self._do(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template0"}"')
         return name
 
     def drop(self, name: str) -> None:
+        self._made.discard(name)
         self._do(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def close(self) -> None:
+        """Drop what is left."""
+        for name in sorted(self._made):
+            self.drop(name)
 
     def url(self, name: str) -> str:
         return self._admin.set(database=name).render_as_string(hide_password=False)
