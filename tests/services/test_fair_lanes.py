@@ -15,6 +15,7 @@ async def backlog(house: House, count: int, **fields: object) -> None:
         await house.submit([f"bulk {number}" for number in range(start, min(start + 500, count))], BULK, **fields)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)  # about pace; the store has no part in it
 @pytest.mark.parametrize("service", ["chat", "premium"])
 @pytest.mark.parametrize(
     ("window", "rtt_s", "rate_per_s"),

@@ -166,7 +166,7 @@ class Receipts(RuleBasedStateMachine):
         assert self.desk.faults() == []
 
 
-@pytest.mark.parametrize(("engine_name", "examples"), [("sqlite", 40), ("postgresql", 15)])
+@pytest.mark.parametrize(("engine_name", "examples"), [("sqlite", 40), ("postgresql", 12)])
 def test_each_message_ends_once_as_its_first_final_receipt_said(engine_name: str, examples: int):
     profile = settings(max_examples=examples, stateful_step_count=25, deadline=None)
     run_state_machine_as_test(lambda: Receipts(engine_name), settings=profile)

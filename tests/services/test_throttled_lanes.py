@@ -153,6 +153,7 @@ def test_the_rate_falls_and_recovers_and_can_be_read(play):
     play(main)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)  # about pace; the store has no part in it
 @pytest.mark.parametrize("level", [0, 50, 85, 95, 100])
 def test_congestion_state_moves_the_rate(play, level):
     """F14"""

@@ -168,7 +168,7 @@ def run_machine(engine_name: str, examples: int, steps: int) -> None:
 
 
 def test_the_ledger_follows_the_model_whatever_the_order(engine_name: str):
-    run_machine(engine_name, examples=50 if engine_name == "sqlite" else 25, steps=20)
+    run_machine(engine_name, examples=50 if engine_name == "sqlite" else 20, steps=20)
 
 
 def test_the_machine_finds_a_second_settlement_when_the_guard_is_gone(engine_name: str, monkeypatch: pytest.MonkeyPatch):

@@ -161,7 +161,7 @@ class RecallMachine(RuleBasedStateMachine):
         assert held == set(self.ids) - set(self.ended)
 
 
-@pytest.mark.parametrize(("engine_name", "examples"), [("sqlite", 80), ("postgresql", 20)])
+@pytest.mark.parametrize(("engine_name", "examples"), [("sqlite", 80), ("postgresql", 10)])
 def test_whatever_the_order_each_message_ends_once_and_is_paid_once(engine_name: str, examples: int):
     engine = kept_engine(engine_name, "machine")
     profile = settings(max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
