@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from billing import bulk
 from billing.schema import account
@@ -19,6 +19,7 @@ from gateway.domain.ids import IdMaker
 from gateway.domain.message import State
 from gateway.real_world import RealWorld
 from gateway.settings import Store
+from gateway.store.batch import is_of_the_store
 from gateway.store.engine import open_reading
 from tests.support.carrier import Carrier
 from tests.support.commands import Shell
@@ -176,6 +177,20 @@ def test_an_engine_in_trouble_says_nothing_of_the_row(engine: Engine):
         told = "".join(traceback.format_exception(caught.value))
         assert "account_held_not_negative" in told
         assert "8613812345678" not in told
+
+
+@pytest.mark.parametrize(
+    ("error", "is_failure"),
+    [
+        (psycopg.errors.DeadlockDetected(), False),
+        (psycopg.errors.SerializationFailure(), False),
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.DiskFull(), True),
+        (psycopg.errors.LockNotAvailable(), True),
+    ],
+)
+def test_transactions_out_of_step_are_no_failure_of_the_store(error: psycopg.Error, is_failure: bool):
+    assert is_of_the_store(OperationalError("COMMIT", {}, error)) is is_failure
 
 
 async def test_what_a_carrier_says_fits_whatever_its_length_and_characters(engine_url: str, engine: Engine, tmp_path: Path):
