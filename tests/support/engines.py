@@ -60,6 +60,7 @@ def require(name: str) -> None:
 @contextmanager
 def store_url(name: str, folder: Path) -> Iterator[str]:
     """A migrated and empty store; its file is in the folder, its database is dropped at the end."""
+    require(name)
     if name == "sqlite":
         path = folder / "store.db"
         shutil.copyfile(_sqlite_template(), path)
@@ -75,6 +76,7 @@ def store_url(name: str, folder: Path) -> Iterator[str]:
 @contextmanager
 def blank_url(name: str, folder: Path) -> Iterator[str]:
     """A store in which there is nothing at all, not even a table."""
+    require(name)
     if name == "sqlite":
         yield f"sqlite:///{folder / 'blank.db'}"
         return

