@@ -79,11 +79,18 @@ def _run(conn: Connection, sql: str, parameters: tuple[Any, ...]) -> int:
         cursor.execute(sql, parameters)
         return int(cursor.rowcount)
     except conn.dialect.loaded_dbapi.Error as error:
+        # PostgreSQL adds the row at fault to its words, and with it the number of a subscriber.
+        error.args = (first_line(str(error)), *error.args[1:])
         raise exc.DBAPIError.instance(
             sql, None, error, conn.dialect.loaded_dbapi.Error, hide_parameters=True, dialect=conn.dialect
         ) from error
     finally:
         cursor.close()
+
+
+def first_line(words: str) -> str:
+    """What an engine says, without the details it adds in further lines."""
+    return words.strip().partition("\n")[0]
 
 
 def all_or_none(conn: Connection, statement: Update, rows: Sequence[Row]) -> bool:

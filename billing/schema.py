@@ -11,6 +11,9 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Inte
 
 metadata = MetaData()
 
+# A reason of our own is longer than a carrier's error; SQLite holds no column to its length, so there the type stays as it was made.
+_Error = String(32).with_variant(String(16), "sqlite")
+
 # SQLite keeps a table in the order of its INTEGER PRIMARY KEY; spelt BIGINT the key would be a second index, written for each row.
 Id = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -85,7 +88,7 @@ charge = Table(
     Column("tariff_rule", String(64), nullable=False),
     Column("delivery_status", String(16)),
     Column("delivery_time", BigInteger),
-    Column("network_error", String(16)),
+    Column("network_error", _Error),
     Column("smsc_message_ids", Text),
     Column("late", Boolean, nullable=False, server_default=text("false"), comment="booked after the day of its event was closed"),
     Column("carrier", String(32), comment="whose books it is in, once settled"),

@@ -19,6 +19,7 @@ from sqlalchemy import exc
 
 from gateway.app import Gateway
 from gateway.cli_control import make_token
+from gateway.cli_store import place, reason
 from gateway.domain import failure
 from gateway.domain.credentials import is_password
 from gateway.errors import Refused
@@ -143,7 +144,7 @@ async def start(gateway: Gateway, world: RealWorld) -> None:
     except failure.Refused as refused:
         raise Refused(refused.text) from None
     except exc.DBAPIError as error:
-        raise Refused(f"cannot open the store {settings.store.url}: {error.orig}") from None
+        raise Refused(f"cannot open the store {place(settings.store.url)}: {reason(error)}") from None
     except OSError as error:
         raise Refused(_port_trouble(settings, error)) from None
 

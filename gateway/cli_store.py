@@ -12,7 +12,7 @@ import typer
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from billing import book
+from billing import book, bulk
 from billing.errors import BillingError
 from gateway.domain import failure
 from gateway.domain.ids import SEGMENT_MAX, IdMaker
@@ -96,7 +96,7 @@ def told_in_one_line(url: str) -> Iterator[None]:
     except ArgumentError as error:
         raise ConfigError(["store.url: is no address of a database"]) from error
     except DBAPIError as error:
-        raise Refused(f"{place(url)}: {_reason(error)}") from error
+        raise Refused(f"{place(url)}: {reason(error)}") from error
     except SQLAlchemyError as error:
         raise Refused(f"{place(url)}: cannot be used ({type(error).__name__})") from error
 
@@ -104,7 +104,11 @@ def told_in_one_line(url: str) -> Iterator[None]:
 def place(url: str) -> str:
     """The store's address as it may be shown: a file's path, or the address without its password."""
     parsed = make_url(url)
-    return str(parsed.database) if parsed.drivername.startswith("sqlite") else parsed.render_as_string(hide_password=True)
+    if parsed.drivername.startswith("sqlite"):
+        return str(parsed.database)
+    # Also a password among the parameters, where libpq takes one.
+    shown = parsed.set(drivername="postgresql").difference_update_query(("password", "sslpassword"))
+    return shown.render_as_string(hide_password=True)
 
 
 class ToppedUp(NamedTuple):
@@ -155,9 +159,10 @@ def _refuse_missing(url: str) -> None:
         raise Refused(f"{parsed.database}: there is no store yet; `bellhop run` or `bellhop partner add` makes it")
 
 
-def _reason(error: DBAPIError) -> str:
-    text = str(error.orig).strip().partition("\n")[0]
-    if "locked" in text:
+def reason(error: DBAPIError) -> str:
+    """Why the engine could not do it, in one line without a value."""
+    text = bulk.first_line(str(error.orig))
+    if "locked" in text or type(error.orig).__name__ == "LockNotAvailable":
         return "is locked by another process; try again in a moment"
     if text.startswith(("no such table", "no such column")) or type(error.orig).__name__ in ("UndefinedTable", "UndefinedColumn"):
         return "holds no store of this version; `bellhop run` brings it up to date"

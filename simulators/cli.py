@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simulators import cli_carrier_file, cli_smsc, sim_world
+from simulators import cli_carrier_file, cli_month, cli_smsc, sim_world
 
 sim = typer.Typer(help="Simulators: what stands around the gateway, on your own machine.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,6 +20,7 @@ def _sim() -> None:
 sim.command("world")(sim_world.world)
 sim.command("smsc")(cli_smsc.smsc)
 sim.command("carrier-file")(cli_carrier_file.write_carrier_file)
+sim.command("month")(cli_month.month)
 
 
 def demo(

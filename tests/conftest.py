@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.support.engines import empty_store, engine, engine_name, engine_url
+
+__all__ = ["empty_store", "engine", "engine_name", "engine_url"]
+
 REQUIRE_ALL = os.environ.get("BELLHOP_REQUIRE_ALL") == "1"
 
 

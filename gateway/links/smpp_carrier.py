@@ -28,6 +28,9 @@ from gateway.store.batch import Bulk
 from gateway.store.writer import StoreWriter
 from gateway.world import World
 
+# Of a receipt's error, as much as a segment and its charge have room for.
+ERROR_CHARACTERS = 32
+
 
 class CarrierSide:
     """Hears every link."""
@@ -111,17 +114,17 @@ class CarrierSide:
         text = told.text_receipt
         report = Report(
             bind.link.name,
-            told.smsc_id,
+            _storable(told.smsc_id),
             int(told.state),
-            text.stat if text is not None else "",
-            told.error or None,
+            _storable(text.stat) if text is not None else "",
+            _storable(told.error)[:ERROR_CHARACTERS] or None,
             _handset(bind, request),
             request.destination_addr,
             self._world.clock.now_us(),
             self._world.next_id(),
             self._dispatch.flying(bind.link.name, told.smsc_id),
-            text.text if text is not None else "",
-            text.id if text is not None and text.id != told.smsc_id else "",
+            _storable(text.text) if text is not None else "",
+            _storable(text.id) if text is not None and text.id != told.smsc_id else "",
         )
 
         def done(noted: Noted | None, error: BaseException | None) -> None:
@@ -178,3 +181,8 @@ def _sar(request: p.DeliverSm | p.DataSm) -> Concatenation | None:
     if reference is None or total is None or number is None or not 1 <= number <= total:
         return None
     return Concatenation(reference, total, number, True)
+
+
+def _storable(word: str) -> str:
+    """What a carrier wrote as the store can keep it: PostgreSQL takes no U+0000."""
+    return word.replace("\0", "\ufffd")

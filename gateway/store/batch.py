@@ -108,8 +108,14 @@ def _complain(failure: Exception) -> None:
     asyncio.get_running_loop().call_exception_handler({"message": "a writer's caller failed", "exception": failure})
 
 
+# PostgreSQL ended a transaction that it could not fit in with others: done again, it goes through.
+_OUT_OF_STEP = ("40001", "40P01")
+
+
 def is_of_the_store(error: BaseException) -> bool:
     """Whether the store itself failed (full, read-only, gone), not one of the statements in it."""
+    if getattr(getattr(error, "orig", None), "sqlstate", None) in _OUT_OF_STEP:
+        return False
     return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.InternalError | exc.ResourceClosedError | OSError)
 
 

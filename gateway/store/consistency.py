@@ -68,8 +68,9 @@ _MESSAGES = (
     Invariant(
         "message_has_its_parts",
         "a message has as many segments as it says",
-        f"""SELECT message.id FROM message LEFT JOIN ({_FOLD}) AS m ON m.message_id = message.id
-        WHERE message.segments <> COALESCE(m.parts, 0)""",  # noqa: S608 - a literal of this file
+        # By the key for each message: joined to the fold, SQLite would go through all of it for each.
+        """SELECT message.id FROM message WHERE message.segments <>
+        (SELECT COUNT(*) FROM segment WHERE segment.id BETWEEN message.id + 1 AND message.id + 255)""",
     ),
     Invariant(
         "segment_has_message",

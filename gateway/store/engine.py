@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 
+from billing import bulk
 from billing.schema import carrier_books, charge, transfer
 from gateway.store import schema
 from gateway.store.errors import NewerStore
@@ -20,6 +21,8 @@ SCHEMA_VERSION = "0009"
 BUSY_TIMEOUT_S = 5.0
 # Each many-row statement has a text per size; with fewer cached ones pysqlite would prepare them again and again.
 STATEMENTS_CACHED = 1024
+# A server that does not answer is given up in seconds, not in the quarter of an hour that TCP takes; libpq's names and units.
+_PATIENCE = {"application_name": "bellhop", "connect_timeout": "10", "tcp_user_timeout": "15000", "keepalives_idle": "10"}
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -29,14 +32,19 @@ def open_writing(url: str, *, synchronous: str = "FULL", busy_timeout_s: float =
     if engine.dialect.name == "sqlite":
         pragmas = _pragmas(busy_timeout_s, synchronous, page_cache_kib)
         _configure_sqlite(engine, begin="BEGIN IMMEDIATE", pragmas=(pragmas[0], "journal_mode = WAL", *pragmas[1:]))
+    else:
+        _configure_postgresql(engine, busy_timeout_s, is_reading=False)
     return engine
 
 
 def open_reading(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
-    """An engine for reads, which see what is committed and can change nothing."""
-    engine = _create(url, pool_size=4)
+    """An engine for reads: a transaction sees what was committed when it began, and can change nothing."""
+    # A connection that lay in the pool while the server was restarted is made anew, instead of failing a read.
+    engine = _create(url, pool_size=4, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
         _configure_sqlite(engine, begin="BEGIN", pragmas=(*_pragmas(busy_timeout_s, "FULL", 16_384), "query_only = ON"))
+    else:
+        _configure_postgresql(engine, busy_timeout_s, is_reading=True)
     return engine
 
 
@@ -76,11 +84,46 @@ def _alembic(conn: Connection) -> Config:
     return config
 
 
-def _create(url: str, *, pool_size: int) -> Engine:
+def _create(url: str, *, pool_size: int, pool_pre_ping: bool = False) -> Engine:
     parsed = _url(url)
-    arguments = {"cached_statements": STATEMENTS_CACHED} if parsed.get_backend_name() == "sqlite" else {}
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    arguments: dict[str, Any] = {"cached_statements": STATEMENTS_CACHED} if is_sqlite else _patience(parsed)
     # Parameters hold numbers of subscribers: they must not stand in an exception's text.
-    return create_engine(parsed, pool_size=pool_size, max_overflow=4, hide_parameters=True, connect_args=arguments)
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=4,
+        hide_parameters=True,
+        pool_pre_ping=pool_pre_ping and not is_sqlite,
+        connect_args=arguments,
+    )
+
+
+def _configure_postgresql(engine: Engine, busy_timeout_s: float, *, is_reading: bool) -> None:
+    """A lock is waited for as long as on SQLite; a reader's transaction sees one snapshot, as SQLite's do by themselves."""
+    from psycopg import IsolationLevel
+
+    def connected(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.execute(f"SET lock_timeout = {int(busy_timeout_s * 1000)}")
+        dbapi_connection.commit()
+        if is_reading:
+            dbapi_connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            dbapi_connection.read_only = True
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "handle_error", _without_values)
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """PostgreSQL adds the row at fault to its words, and with it the number of a subscriber."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args:
+            error.args = (bulk.first_line(str(error.args[0])), *error.args[1:])
+
+
+def _patience(url: URL) -> dict[str, Any]:
+    """What the address itself does not say."""
+    return {name: value for name, value in _PATIENCE.items() if name not in url.query}
 
 
 def _url(url: str) -> URL:

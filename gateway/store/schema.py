@@ -28,6 +28,10 @@ from billing.schema import Id, metadata
 # All tables stand on the ledger's metadata: whoever has this module has them.
 BILLING = (schema_exports, schema_periods, schema_reconciliation, schema_tariff)
 
+# A command_status has 32 bits without a sign; SQLite keeps it in a column of any integer type.
+Status = BigInteger().with_variant(Integer(), "sqlite")
+ShortStatus = BigInteger().with_variant(SmallInteger(), "sqlite")
+
 partner = Table(
     "partner",
     metadata,
@@ -126,7 +130,7 @@ segment = Table(
     Column("claimed_at", BigInteger),
     Column("submitted_at", BigInteger),
     Column("done_at", BigInteger),
-    Column("status", Integer, comment="last SMPP command_status"),
+    Column("status", Status, comment="last SMPP command_status"),
     Column("error", String(32), comment="network error of the receipt, or why it ended"),
     Column("queue", BigInteger, nullable=False, server_default=text("0"), comment="whose turn it takes: partner id, 0 our own; +1 urgent"),
     Column("target", BigInteger, comment="hash of service, source and destination, while it can still be replaced"),
@@ -169,7 +173,7 @@ attempt = Table(
     Column("claimed_at", BigInteger),
     Column("ended_at", BigInteger, nullable=False),
     Column("outcome", String(16), nullable=False, comment="retry or unknown; the last attempt stands on the segment"),
-    Column("status", Integer),
+    Column("status", Status),
     PrimaryKeyConstraint("segment_id", "number"),
     comment="only attempts that did not settle their segment",
 )
@@ -242,7 +246,7 @@ outbox = Table(
     Column("state", SmallInteger, nullable=False, comment="message state a receipt reports"),
     Column("done_at", BigInteger),
     Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
-    Column("outcome", SmallInteger, comment="0 taken; else the command_status that refused it"),
+    Column("outcome", ShortStatus, comment="0 taken; else the command_status that refused it"),
 )
 Index("outbox_message", outbox.c.message_id)
 Index("outbox_waiting", outbox.c.target, outbox.c.id, sqlite_where=outbox.c.done_at.is_(None), postgresql_where=outbox.c.done_at.is_(None))

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, exc, insert, select, update
 
+from billing.bulk import first_line
 from gateway.domain.failure import StoreUnavailable
 from gateway.store.batch import (
     Batch,
@@ -33,6 +34,8 @@ from gateway.store.schema import writer_mark
 from gateway.world import Clock, Executor
 
 PROBE_INTERVAL_S = 0.25
+# PostgreSQL: its sessions with this lock are the one writer of a node. What a killed gateway left running there is waited for.
+_LOCK = "SELECT pg_advisory_lock(1113943148, %s)"
 _MARK = update(writer_mark).where(writer_mark.c.node == bindparam("of_node")).values(batch=bindparam("mark"))
 
 
@@ -217,7 +220,7 @@ class StoreWriter:
 
     def _stop_acknowledging(self, error: BaseException) -> None:
         self._healthy = False
-        self._failure = str(getattr(error, "orig", error))
+        self._failure = first_line(str(getattr(error, "orig", error)))
         if self._changed is not None:
             self._changed(False, self._failure)
         if self._is_closed:
@@ -292,6 +295,9 @@ class StoreWriter:
         """(Re)open the connection; the number of the last batch that is on disk."""
         self._disconnect()
         conn = self._connection = self._engine.connect()
+        if conn.dialect.name == "postgresql":
+            conn.exec_driver_sql(_LOCK, (self._node,))
+            conn.commit()
         with conn.begin():
             row = conn.execute(select(writer_mark.c.batch).where(writer_mark.c.node == self._node)).one_or_none()
             if row is None:

@@ -60,9 +60,9 @@ class EmbeddedHarness:
 
 
 @pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[EmbeddedHarness]:
+async def harness(tmp_path: Path, engine_name: str) -> AsyncIterator[EmbeddedHarness]:
     world = RealWorld()
-    async with opened_store(world, tmp_path) as store:
+    async with opened_store(world, tmp_path, engine_name) as store:
         messenger = Messenger(world, store.writer, store.reader, limits())
         account = await messenger.accounts.create("Ann", PASSWORD)
         _, session = messenger.accounts.open_session(account)

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import pytest
 
-from tests.support.lanes import ACME, BULK, House, play
+from tests.support.lanes import ACME, BULK, House
 
 
 async def backlog(house: House, count: int, **fields: object) -> None:
@@ -15,12 +15,13 @@ async def backlog(house: House, count: int, **fields: object) -> None:
         await house.submit([f"bulk {number}" for number in range(start, min(start + 500, count))], BULK, **fields)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)  # about pace; the store has no part in it
 @pytest.mark.parametrize("service", ["chat", "premium"])
 @pytest.mark.parametrize(
     ("window", "rtt_s", "rate_per_s"),
     [(1, 0.3, 0.0), (1, 0.01, 5.0), (10, 0.4, 0.0), (100, 0.2, 50.0), (1000, 0.05, 200.0), (10, 0.01, 2.0)],
 )
-def test_one_message_beside_a_backlog_leaves_within_a_second(window, rtt_s, rate_per_s, service):
+def test_one_message_beside_a_backlog_leaves_within_a_second(play, window, rtt_s, rate_per_s, service):
     async def main(house: House) -> None:
         link = house.link(window=window, rtt_s=rtt_s, rate_per_s=rate_per_s)
         await backlog(house, 3_000)
@@ -34,7 +35,7 @@ def test_one_message_beside_a_backlog_leaves_within_a_second(window, rtt_s, rate
     play(main, in_memory_max=500)
 
 
-def test_an_urgent_message_passes_its_own_senders_backlog():
+def test_an_urgent_message_passes_its_own_senders_backlog(play):
     async def main(house: House) -> None:
         link = house.link(window=1, rtt_s=0.1)
         await backlog(house, 300)
@@ -47,7 +48,7 @@ def test_an_urgent_message_passes_its_own_senders_backlog():
     play(main)
 
 
-def test_each_queue_keeps_its_order_through_memory_and_table_and_nothing_is_lost():
+def test_each_queue_keeps_its_order_through_memory_and_table_and_nothing_is_lost(play):
     async def main(house: House) -> None:
         link = house.link(window=5, rtt_s=0.002)
         for start in range(0, 900, 100):
@@ -67,7 +68,7 @@ def test_each_queue_keeps_its_order_through_memory_and_table_and_nothing_is_lost
     play(main, in_memory_max=100)
 
 
-def test_a_spilled_queue_leaves_the_others_in_memory_and_memory_is_bounded():
+def test_a_spilled_queue_leaves_the_others_in_memory_and_memory_is_bounded(play):
     async def main(house: House) -> None:
         link = house.link(is_up=False)
         await house.submit(["first"], ACME)
@@ -87,7 +88,7 @@ def test_a_spilled_queue_leaves_the_others_in_memory_and_memory_is_bounded():
     play(main, in_memory_max=200)
 
 
-def test_thousands_of_queues_of_an_earlier_run_are_found_and_sent_in_order():
+def test_thousands_of_queues_of_an_earlier_run_are_found_and_sent_in_order(play):
     async def main(house: House) -> None:
         house.link(is_up=False)
         for number in range(2):
@@ -109,7 +110,7 @@ def test_thousands_of_queues_of_an_earlier_run_are_found_and_sent_in_order():
     play(main, in_memory_max=300)
 
 
-def test_messages_committed_while_the_queues_are_looked_up_are_neither_lost_nor_doubled():
+def test_messages_committed_while_the_queues_are_looked_up_are_neither_lost_nor_doubled(play):
     async def main(house: House) -> None:
         house.link(is_up=False)
         await backlog(house, 700)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select
 
@@ -25,8 +23,8 @@ def corrections(desk: Desk) -> list[tuple[int, int, str]]:
     return [(row[0], row[1], row[2]) for row in desk.conn.execute(query)]
 
 
-def test_by_default_it_is_absorbed_and_stands_in_the_leak_report(tmp_path: Path):
-    with opened_desk(tmp_path, books=ABSORBING) as desk:
+def test_by_default_it_is_absorbed_and_stands_in_the_leak_report():
+    with opened_desk(books=ABSORBING) as desk:
         flight = desk.sent("A1")
         desk.expire(flight)
 
@@ -38,8 +36,8 @@ def test_by_default_it_is_absorbed_and_stands_in_the_leak_report(tmp_path: Path)
 
 
 @pytest.mark.parametrize("receipts", [1, 3])
-def test_where_the_policy_charges_it_is_charged_once_whatever_comes_again(tmp_path: Path, receipts: int):
-    with opened_desk(tmp_path, books=CHARGING) as desk:
+def test_where_the_policy_charges_it_is_charged_once_whatever_comes_again(receipts: int):
+    with opened_desk(books=CHARGING) as desk:
         desk.expire(desk.sent("A1"))
 
         for _ in range(receipts):
@@ -51,8 +49,8 @@ def test_where_the_policy_charges_it_is_charged_once_whatever_comes_again(tmp_pa
         assert desk.faults() == []
 
 
-def test_a_failure_that_is_contradicted_is_charged_too(tmp_path: Path):
-    with opened_desk(tmp_path, books=CHARGING) as desk:
+def test_a_failure_that_is_contradicted_is_charged_too():
+    with opened_desk(books=CHARGING) as desk:
         desk.sent("A1")
         desk.report("A1", UNDELIVERABLE)
 
@@ -62,8 +60,8 @@ def test_a_failure_that_is_contradicted_is_charged_too(tmp_path: Path):
         assert desk.faults() == []
 
 
-def test_a_wallet_that_cannot_pay_stays_as_it_is(tmp_path: Path):
-    with opened_desk(tmp_path, books=CHARGING) as desk:
+def test_a_wallet_that_cannot_pay_stays_as_it_is():
+    with opened_desk(books=CHARGING) as desk:
         desk.expire(desk.sent("A1"))
         emptied = desk.accept(parts=1)
         desk.conn.exec_driver_sql("SELECT 1")
@@ -77,8 +75,8 @@ def test_a_wallet_that_cannot_pay_stays_as_it_is(tmp_path: Path):
         assert [each.parts for each in leaks.report(desk.conn, None)] == [1]
 
 
-def test_the_window_of_the_report_is_when_the_receipts_came(tmp_path: Path):
-    with opened_desk(tmp_path, books=ABSORBING) as desk:
+def test_the_window_of_the_report_is_when_the_receipts_came():
+    with opened_desk(books=ABSORBING) as desk:
         desk.expire(desk.sent("A1"))
         before = desk.now
         desk.report("A1")

@@ -12,7 +12,7 @@ from gateway.services import recall
 from gateway.services.outcome import Outcome
 from gateway.store import queues
 from gateway.store.schema import opt_out
-from tests.support.lanes import ACME, BULK, NEVER, PHONE, House, play
+from tests.support.lanes import ACME, BULK, NEVER, PHONE, House
 
 SECOND_US = 1_000_000
 
@@ -37,7 +37,7 @@ def nowhere(_flight: Flight, _status: int | None) -> str | None:
 # Another link
 
 
-def test_a_refusal_that_another_link_may_take_moves_the_segment_there():
+def test_a_refusal_that_another_link_may_take_moves_the_segment_there(play):
     async def main(house: House) -> None:
         first = house.link("a", script=lambda _flight: 0x45, errors={"0x45": "next_route"})
         second = house.link("b")
@@ -55,7 +55,7 @@ def test_a_refusal_that_another_link_may_take_moves_the_segment_there():
     play(main, reroute=to_b)
 
 
-def test_a_segment_never_goes_back_to_a_link_it_was_moved_from():
+def test_a_segment_never_goes_back_to_a_link_it_was_moved_from(play):
     async def main(house: House) -> None:
         links = [house.link(name, script=lambda _flight: 0x45, errors={"0x45": "next_route"}) for name in ("a", "b")]
         await house.submit(["nobody wants it"])
@@ -69,7 +69,7 @@ def test_a_segment_never_goes_back_to_a_link_it_was_moved_from():
 
 
 @pytest.mark.parametrize("reroute", [None, nowhere])
-def test_without_another_link_it_is_tried_again_here(reroute):
+def test_without_another_link_it_is_tried_again_here(play, reroute):
     async def main(house: House) -> None:
         link = house.link("a", script=lambda _flight: 0x45 if len(house.links["a"].sent) < 2 else 0, errors={"0x45": "next_route 2s"})
         await house.submit(["one"])
@@ -81,7 +81,7 @@ def test_without_another_link_it_is_tried_again_here(reroute):
     play(main, reroute=reroute)
 
 
-def test_the_table_of_a_link_decides_about_attempts():
+def test_the_table_of_a_link_decides_about_attempts(play):
     async def main(house: House) -> None:
         link = house.link("a", script=lambda _flight: 0x08, errors={"0x08": "retry 3x 1s"})
         await house.submit(["one"])
@@ -93,7 +93,7 @@ def test_the_table_of_a_link_decides_about_attempts():
     play(main)
 
 
-def test_parts_of_a_long_message_stay_together():
+def test_parts_of_a_long_message_stay_together(play):
     async def main(house: House) -> None:
         house.link("a", script=lambda flight: 0x45 if flight.segment_id & 0xFF == 2 else 0, errors={"0x45": "next_route"})
         house.link("b")
@@ -106,7 +106,7 @@ def test_parts_of_a_long_message_stay_together():
     play(main, reroute=to_b)
 
 
-def test_a_moved_segment_is_in_its_new_links_queue_after_a_restart():
+def test_a_moved_segment_is_in_its_new_links_queue_after_a_restart(play):
     async def main(house: House) -> None:
         house.link("a", script=lambda _flight: 0x45, errors={"0x45": "next_route"})
         house.link("b", is_up=False)
@@ -123,7 +123,7 @@ def test_a_moved_segment_is_in_its_new_links_queue_after_a_restart():
     play(main, reroute=to_b)
 
 
-def test_a_link_that_is_down_too_long_gives_its_backlog_away_in_order_and_whole():
+def test_a_link_that_is_down_too_long_gives_its_backlog_away_in_order_and_whole(play):
     async def main(house: House) -> None:
         house.link("a", is_up=False, reroute_after_s=30)
         second = house.link("b", is_up=False)
@@ -150,7 +150,7 @@ def test_a_link_that_is_down_too_long_gives_its_backlog_away_in_order_and_whole(
 # Links that come and go
 
 
-def test_a_held_link_gives_back_what_it_has_and_goes_on_where_it_was():
+def test_a_held_link_gives_back_what_it_has_and_goes_on_where_it_was(play):
     async def main(house: House) -> None:
         link = house.link("a", window=2, rtt_s=0.5)
         await house.submit([f"{number:02d}" for number in range(10)])
@@ -172,7 +172,7 @@ def test_a_held_link_gives_back_what_it_has_and_goes_on_where_it_was():
     play(main)
 
 
-def test_a_removed_links_messages_wait_in_the_store_for_a_link_of_its_name():
+def test_a_removed_links_messages_wait_in_the_store_for_a_link_of_its_name(play):
     async def main(house: House) -> None:
         old = house.link("a", window=1, rtt_s=0.3)
         await house.submit([f"{number}" for number in range(5)])
@@ -189,7 +189,7 @@ def test_a_removed_links_messages_wait_in_the_store_for_a_link_of_its_name():
     play(main)
 
 
-def test_another_rate_holds_from_now_on():
+def test_another_rate_holds_from_now_on(play):
     async def main(house: House) -> None:
         link = house.link("a", window=100, rate_per_s=5)
         await house.submit([f"{number}" for number in range(200)])
@@ -208,7 +208,7 @@ def test_another_rate_holds_from_now_on():
 # Times to come
 
 
-def test_a_scheduled_message_leaves_at_its_time_and_not_before():
+def test_a_scheduled_message_leaves_at_its_time_and_not_before(play):
     async def main(house: House) -> None:
         link = house.link("a")
         now_us = house.world.clock.now_us()
@@ -225,7 +225,7 @@ def test_a_scheduled_message_leaves_at_its_time_and_not_before():
     play(main)
 
 
-def test_scheduled_messages_take_no_memory_and_come_after_a_restart_too():
+def test_scheduled_messages_take_no_memory_and_come_after_a_restart_too(play):
     async def main(house: House) -> None:
         house.link("a", is_up=False)
         now_us = house.world.clock.now_us()
@@ -250,7 +250,7 @@ def test_scheduled_messages_take_no_memory_and_come_after_a_restart_too():
     play(main, in_memory_max=200)
 
 
-def test_what_came_due_while_the_gateway_or_its_link_was_away_is_sent():
+def test_what_came_due_while_the_gateway_or_its_link_was_away_is_sent(play):
     async def main(house: House) -> None:
         house.link("a", is_up=False)
         now_us = house.world.clock.now_us()
@@ -269,7 +269,7 @@ def test_what_came_due_while_the_gateway_or_its_link_was_away_is_sent():
     play(main, in_memory_max=100)
 
 
-def test_what_comes_due_while_it_is_written_and_finds_no_memory_is_sent_all_the_same():
+def test_what_comes_due_while_it_is_written_and_finds_no_memory_is_sent_all_the_same(play):
     async def main(house: House) -> None:
         link = house.link("a")
         await house.submit(["first"])
@@ -290,7 +290,7 @@ def test_what_comes_due_while_it_is_written_and_finds_no_memory_is_sent_all_the_
 
 @pytest.mark.parametrize("gap_s", [0.0, 0.0005, 0.1, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("commit_s", [0.001, 0.7, 3.0])
-def test_what_comes_while_a_fresh_link_looks_for_its_queue_leaves_in_order(commit_s, gap_s):
+def test_what_comes_while_a_fresh_link_looks_for_its_queue_leaves_in_order(play, commit_s, gap_s):
     async def main(house: House) -> None:
         link = house.link()
         texts = [f"{number}" for number in range(6)]
@@ -307,7 +307,7 @@ def test_what_comes_while_a_fresh_link_looks_for_its_queue_leaves_in_order(commi
     play(main, commit_s=commit_s)
 
 
-def test_what_comes_while_one_that_found_no_room_is_written_is_not_claimed_before_it_and_given_back():
+def test_what_comes_while_one_that_found_no_room_is_written_is_not_claimed_before_it_and_given_back(play):
     async def main(house: House) -> None:
         link = house.link(window=10, rtt_s=0.3)
         waves = [[f"{wave}-{number:02d}" for number in range(20)] for wave in range(4)]
@@ -327,7 +327,7 @@ def test_what_comes_while_one_that_found_no_room_is_written_is_not_claimed_befor
     play(main, commit_s=0.5)
 
 
-def test_one_that_found_no_room_and_was_refused_stands_in_nobodys_way():
+def test_one_that_found_no_room_and_was_refused_stands_in_nobodys_way(play):
     async def main(house: House) -> None:
         link = house.link(window=1)
         await house.writer.run(_opt_out, PHONE)
@@ -346,7 +346,7 @@ def test_one_that_found_no_room_and_was_refused_stands_in_nobodys_way():
 # Messages that somebody changes
 
 
-def test_what_was_taken_back_leaves_its_place_to_the_next():
+def test_what_was_taken_back_leaves_its_place_to_the_next(play):
     async def main(house: House) -> None:
         link = house.link("a", window=2, is_up=False)
         ids = await house.submit(["one", "two", "three"])
@@ -360,7 +360,7 @@ def test_what_was_taken_back_leaves_its_place_to_the_next():
     play(main)
 
 
-def test_a_withheld_message_stays_until_it_is_restored():
+def test_a_withheld_message_stays_until_it_is_restored(play):
     async def main(house: House) -> None:
         link = house.link("a", is_up=False)
         ids = await house.submit(["one", "two", "three"])
@@ -381,7 +381,7 @@ def test_a_withheld_message_stays_until_it_is_restored():
     play(main)
 
 
-def test_what_is_claimed_cannot_be_withheld():
+def test_what_is_claimed_cannot_be_withheld(play):
     async def main(house: House) -> None:
         house.link("a", window=1, script=lambda _flight: NEVER)
         ids = await house.submit(["one", "two"])
@@ -392,7 +392,7 @@ def test_what_is_claimed_cannot_be_withheld():
     play(main)
 
 
-def test_a_late_answer_spares_the_resend_wherever_it_waits():
+def test_a_late_answer_spares_the_resend_wherever_it_waits(play):
     async def main(house: House) -> None:
         link = house.link("a", script=lambda _flight: NEVER)
         await house.submit(["one"], to=PHONE)
@@ -411,7 +411,7 @@ def test_a_late_answer_spares_the_resend_wherever_it_waits():
     play(main)
 
 
-def test_what_may_have_been_delivered_is_not_sent_again_after_an_opt_out_and_a_late_answer_still_counts():
+def test_what_may_have_been_delivered_is_not_sent_again_after_an_opt_out_and_a_late_answer_still_counts(play):
     stopped: list[str] = []
 
     async def main(house: House) -> None:

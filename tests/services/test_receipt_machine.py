@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from gateway.domain.message import FINAL, Flight, State
 from gateway.domain.verdict import of_message_state
@@ -82,9 +83,9 @@ def test_ids_that_cannot_be_mistaken_are_all_matched(habit, numbers, chance):
 class Receipts(RuleBasedStateMachine):
     """A few messages of one carrier whose ids cannot be mistaken; `first` is what each was told first."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine_name: str) -> None:
         super().__init__()
-        self._opened = opened_desk()
+        self._opened = opened_desk(engine_name)
         self.desk: Desk = self._opened.__enter__()
         self.flights: list[Flight] = []
         self.is_answered: list[bool] = []
@@ -165,5 +166,7 @@ class Receipts(RuleBasedStateMachine):
         assert self.desk.faults() == []
 
 
-Receipts.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestReceipts = Receipts.TestCase
+@pytest.mark.parametrize(("engine_name", "examples"), [("sqlite", 40), ("postgresql", 12)])
+def test_each_message_ends_once_as_its_first_final_receipt_said(engine_name: str, examples: int):
+    profile = settings(max_examples=examples, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(lambda: Receipts(engine_name), settings=profile)

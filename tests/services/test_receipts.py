@@ -18,8 +18,8 @@ DELIVERED, EXPIRED, DELETED, UNDELIVERABLE, ENROUTE, ACCEPTED = 2, 3, 4, 5, 1, 6
 
 
 @pytest.fixture
-def desk(tmp_path) -> Iterator[Desk]:
-    with opened_desk(tmp_path) as opened:
+def desk(engine_name: str) -> Iterator[Desk]:
+    with opened_desk(engine_name) as opened:
         yield opened
         assert opened.faults() == []
 
@@ -139,8 +139,8 @@ def test_the_id_in_the_text_is_taken_where_that_of_the_parameter_means_nothing(d
     assert {desk.state(flight) for flight in flights} == {State.DELIVERED}
 
 
-def test_links_of_one_group_share_their_receipts(tmp_path):
-    with opened_desk(tmp_path, groups={"a": ("a", "b"), "b": ("b", "a")}) as desk:
+def test_links_of_one_group_share_their_receipts(engine_name):
+    with opened_desk(engine_name, groups={"a": ("a", "b"), "b": ("b", "a")}) as desk:
         flight, stranger = desk.sent("4711", link="a"), desk.sent("4712", link="c")
 
         desk.report("4711", link="b")

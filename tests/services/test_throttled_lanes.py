@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.message import Flight, State
 from gateway.domain.pacing import Reason
-from tests.support.lanes import ACME, BULK, NEVER, PHONE, House, play
+from tests.support.lanes import ACME, BULK, NEVER, PHONE, House
 
 THROTTLED, QUEUE_FULL = 0x58, 0x14
 OTHER_PHONE = "8613900002222"
@@ -35,7 +35,7 @@ class Throttling:
 
 @pytest.mark.parametrize("service", ["chat", "premium", "notice"])
 @pytest.mark.parametrize(("window", "rate_per_s"), [(1, 0.0), (1, 100.0), (20, 0.0), (20, 200.0)])
-def test_what_is_refused_for_speed_goes_again_once_each_and_the_link_finds_its_speed(window, rate_per_s, service):
+def test_what_is_refused_for_speed_goes_again_once_each_and_the_link_finds_its_speed(play, window, rate_per_s, service):
     """F04"""
 
     async def main(house: House) -> None:
@@ -58,7 +58,7 @@ def test_what_is_refused_for_speed_goes_again_once_each_and_the_link_finds_its_s
     play(main)
 
 
-def test_a_refused_segment_is_resent_before_anything_of_its_queue_that_was_not_sent():
+def test_a_refused_segment_is_resent_before_anything_of_its_queue_that_was_not_sent(play):
     async def main(house: House) -> None:
         storm = [True]
         link = house.link(window=8, rtt_s=0.05, script=lambda _flight: THROTTLED if storm[0] else 0)
@@ -74,7 +74,7 @@ def test_a_refused_segment_is_resent_before_anything_of_its_queue_that_was_not_s
     play(main)
 
 
-def test_a_refused_segment_is_not_overtaken_while_it_goes_back_behind_one_that_had_no_answer():
+def test_a_refused_segment_is_not_overtaken_while_it_goes_back_behind_one_that_had_no_answer(play):
     async def main(house: House) -> None:
         tries = Counter[str]()
 
@@ -97,7 +97,7 @@ def test_a_refused_segment_is_not_overtaken_while_it_goes_back_behind_one_that_h
     play(main, commit_s=10.0)
 
 
-def test_refusals_for_speed_never_end_a_message():
+def test_refusals_for_speed_never_end_a_message(play):
     async def main(house: House) -> None:
         refusals = Counter[int]()
 
@@ -116,7 +116,7 @@ def test_refusals_for_speed_never_end_a_message():
     play(main)
 
 
-def test_a_refused_message_of_a_service_that_holds_is_sent_after_a_restart():
+def test_a_refused_message_of_a_service_that_holds_is_sent_after_a_restart(play):
     async def main(house: House) -> None:
         house.link(window=2, script=lambda _flight: THROTTLED)
         await house.submit(["one", "two", "three"], service="premium")
@@ -132,7 +132,7 @@ def test_a_refused_message_of_a_service_that_holds_is_sent_after_a_restart():
     play(main)
 
 
-def test_the_rate_falls_and_recovers_and_can_be_read():
+def test_the_rate_falls_and_recovers_and_can_be_read(play):
     async def main(house: House) -> None:
         storm = [True]
         link = house.link(window=10, rate_per_s=100, script=lambda _flight: THROTTLED if storm[0] else 0)
@@ -153,8 +153,9 @@ def test_the_rate_falls_and_recovers_and_can_be_read():
     play(main)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)  # about pace; the store has no part in it
 @pytest.mark.parametrize("level", [0, 50, 85, 95, 100])
-def test_congestion_state_moves_the_rate(level):
+def test_congestion_state_moves_the_rate(play, level):
     """F14"""
 
     async def main(house: House) -> None:
@@ -180,7 +181,7 @@ def test_congestion_state_moves_the_rate(level):
     play(main)
 
 
-def test_a_full_queue_of_one_phone_waits_in_order_and_the_others_flow():
+def test_a_full_queue_of_one_phone_waits_in_order_and_the_others_flow(play):
     """F05"""
 
     async def main(house: House) -> None:
@@ -209,7 +210,7 @@ def test_a_full_queue_of_one_phone_waits_in_order_and_the_others_flow():
 
 @pytest.mark.parametrize("later_s", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize("rate_per_s", [0.5, 2.0])
-def test_what_a_full_phone_refused_goes_first_also_while_the_store_is_slow(rate_per_s, later_s):
+def test_what_a_full_phone_refused_goes_first_also_while_the_store_is_slow(play, rate_per_s, later_s):
     async def main(house: House) -> None:
         refusal = iter([QUEUE_FULL])
         link = house.link(rate_per_s=rate_per_s, script=lambda _flight: next(refusal, 0))
@@ -224,7 +225,7 @@ def test_what_a_full_phone_refused_goes_first_also_while_the_store_is_slow(rate_
     play(main, commit_s=3.0)
 
 
-def test_more_for_a_full_phone_than_memory_holds_stops_neither_others_nor_loses_anything():
+def test_more_for_a_full_phone_than_memory_holds_stops_neither_others_nor_loses_anything(play):
     async def main(house: House) -> None:
         full_until_s = house.now_s + 20
         link = house.link(
@@ -243,7 +244,7 @@ def test_more_for_a_full_phone_than_memory_holds_stops_neither_others_nor_loses_
     play(main, in_memory_max=200)
 
 
-def test_full_queues_of_many_phones_at_once_slow_the_link_down():
+def test_full_queues_of_many_phones_at_once_slow_the_link_down(play):
     async def main(house: House) -> None:
         full_until_s = house.now_s + 3
         link = house.link(window=40, script=lambda _flight: QUEUE_FULL if house.now_s < full_until_s else 0)
@@ -259,7 +260,7 @@ def test_full_queues_of_many_phones_at_once_slow_the_link_down():
 
 @pytest.mark.parametrize("status", [THROTTLED, QUEUE_FULL, 0x08])
 @pytest.mark.parametrize("mode", [1, 2])
-def test_a_datagram_or_transaction_is_sent_once_or_not_at_all(mode, status):
+def test_a_datagram_or_transaction_is_sent_once_or_not_at_all(play, mode, status):
     async def main(house: House) -> None:
         link = house.link(script=lambda _flight: status)
         await house.submit(["once"], esm_class=mode)
@@ -271,7 +272,7 @@ def test_a_datagram_or_transaction_is_sent_once_or_not_at_all(mode, status):
     play(main)
 
 
-def test_an_unanswered_datagram_is_not_sent_again():
+def test_an_unanswered_datagram_is_not_sent_again(play):
     async def main(house: House) -> None:
         link = house.link(script=lambda _flight: NEVER)
         await house.submit(["once"], esm_class=1)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from billing import book, schema
+from billing import book
 from billing.check import check
 from billing.errors import AlreadySettledError, CaptureExceedsHoldError, ReferenceReusedError, SettlementMismatchError, UnknownAccountError
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
@@ -18,31 +17,15 @@ REVENUE, FUNDING, ALICE, BOB = 1, 2, 11, 12
 NOW = 1_146_412_800_000_000
 
 
-def open_engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}")
-
-    @event.listens_for(engine, "connect")
-    def connected(dbapi: object, _record: object) -> None:
-        dbapi.isolation_level = None  # type: ignore[attr-defined] # pysqlite's own
-        dbapi.execute("PRAGMA journal_mode = WAL")  # type: ignore[attr-defined] # pysqlite's own
-
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
 @pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
-    engine = open_engine(tmp_path / "ledger.db")
-    schema.metadata.create_all(engine)
-    with engine.begin() as connection:
-        ids = iter((REVENUE, FUNDING, *range(9_001, 9_004)))
-        book.ensure_house(connection, "CNY", new_id=lambda: next(ids), now_us=NOW)
-        book.open_account(connection, ALICE, "im:10001", "CNY", True, NOW)
-        book.open_account(connection, BOB, "im:10002", "CNY", True, NOW)
-        book.top_up(connection, ALICE, 100, "first", 21, NOW)
-        yield connection
-        assert check(connection) == []
-    engine.dispose()
+def conn(empty_store: Connection) -> Iterator[Connection]:
+    ids = iter((REVENUE, FUNDING, *range(9_001, 9_004)))
+    book.ensure_house(empty_store, "CNY", new_id=lambda: next(ids), now_us=NOW)
+    book.open_account(empty_store, ALICE, "im:10001", "CNY", True, NOW)
+    book.open_account(empty_store, BOB, "im:10002", "CNY", True, NOW)
+    book.top_up(empty_store, ALICE, 100, "first", 21, NOW)
+    yield empty_store
+    assert check(empty_store) == []
 
 
 def an_event(id_: int, amount: int = 10, *, wallet: int | None = ALICE, currency: str = "CNY", parts: int = 1) -> BillableEvent:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, Engine, text
 
-from billing import book, export, schema
+from billing import book, export
 from billing.check import check, message_invariants
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
 from billing.files import LocalFiles
@@ -20,12 +20,8 @@ WALLET = 11
 
 
 @pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
+def conn(engine: Engine, tmp_path: Path) -> Iterator[Connection]:
     """A sound ledger: 256 and 512 captured and exported, 768 released, 1024 held, 1280 zero-rated."""
-    engine = create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    event.listen(engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
-    schema.metadata.create_all(engine)
     ids = itertools.count(1)
     with engine.begin() as connection:
         book.ensure_house(connection, "CNY", new_id=lambda: next(ids), now_us=0)
@@ -39,7 +35,6 @@ def conn(tmp_path: Path) -> Iterator[Connection]:
     export.export(export.Desk(Books(engine.begin, engine.begin), str(tmp_path / "out"), LocalFiles(), lambda: 9000, 100), order)
     with engine.begin() as connection:
         yield connection
-    engine.dispose()
 
 
 def an_event(id_: int, price: int) -> BillableEvent:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 
-from billing import book, cdr, export, runs, schema
+from billing import book, cdr, export, runs
 from billing.booking import Booking
 from billing.carriers import Carrier, Carriers
 from billing.check import check
@@ -35,6 +35,7 @@ ORDER = Order("cmcc-gd", "Asia/Shanghai", 20060501, 20060502, Profile(), "mvg01"
 MAY_1 = 1_146_412_800_000_000
 NOW = MAY_1 + 2 * DAY_US
 REVENUE, WALLET = 1, 11
+from gateway.store.schema import metadata
 
 
 class Killed(BaseException):
@@ -73,7 +74,6 @@ class Store:
         self.ids = itertools.count(1)
         self.books = Books(engine.begin, engine.begin)
         self.seq = 0
-        schema.metadata.create_all(engine)
         with engine.begin() as conn:
             book.ensure_house(conn, "CNY", new_id=lambda: next(self.ids), now_us=0)
             book.open_account(conn, WALLET, "im:10001", "CNY", True, 0)
@@ -138,17 +138,17 @@ def an_event(id_: int, price: int, link: str) -> BillableEvent:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = store_at(tmp_path / "ledger.db")
+def store(engine: Engine) -> Iterator[Store]:
+    made = Store(engine)
     yield made
     assert made.check() == []
-    made.engine.dispose()
 
 
 def store_at(path: Path) -> Store:
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
     event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+    metadata.create_all(engine)
     return Store(engine)
 
 

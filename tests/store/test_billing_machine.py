@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import StaticPool
 
 from billing import book, schema
 from billing.check import check
 from billing.errors import LedgerError
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
+from tests.support.engines import kept_engine
 
 WALLETS = (11, 12)
 REVENUE, FUNDING = 1, 2
 STATES = (ChargeState.CAPTURED, ChargeState.RELEASED, ChargeState.EXPIRED)
 
 
-@lru_cache(maxsize=1)
-def in_memory() -> Engine:
-    """One database for all examples: each empties it first, which is cheaper than making the tables anew."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    event.listen(engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
-    schema.metadata.create_all(engine)
-    return engine
-
-
 class LedgerMachine(RuleBasedStateMachine):
     """Two wallets; the model keeps what came in, what was captured, and the open holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
         super().__init__()
-        self.engine = in_memory()
+        # One store for all examples: each empties it first, which is cheaper than making it anew.
+        self.engine = engine
         with self.engine.begin() as conn:
             for table in (schema.account, schema.transfer, schema.charge):
                 conn.execute(table.delete())
@@ -160,9 +150,10 @@ def an_event(id_: int, wallet: int, unit: int, parts: int) -> BillableEvent:
 FOUND = (AssertionError, LedgerError, IntegrityError)
 
 
-def run_machine(examples: int, steps: int) -> None:
+def run_machine(engine_name: str, examples: int, steps: int) -> None:
+    engine = kept_engine(engine_name, "machine")
     run_state_machine_as_test(
-        LedgerMachine,
+        lambda: LedgerMachine(engine),
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -176,20 +167,20 @@ def run_machine(examples: int, steps: int) -> None:
     )
 
 
-def test_the_ledger_follows_the_model_whatever_the_order():
-    run_machine(examples=50, steps=20)
+def test_the_ledger_follows_the_model_whatever_the_order(engine_name: str):
+    run_machine(engine_name, examples=50 if engine_name == "sqlite" else 20, steps=20)
 
 
-def test_the_machine_finds_a_second_settlement_when_the_guard_is_gone(monkeypatch: pytest.MonkeyPatch):
+def test_the_machine_finds_a_second_settlement_when_the_guard_is_gone(engine_name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(book, "_SETTLE_CHARGE", book._SETTLE_CHARGE._replace(guard=""))
     monkeypatch.setattr(book, "_SETTLE_TRANSFER", book._SETTLE_TRANSFER._replace(guard=""))
 
     with pytest.raises(FOUND):
-        run_machine(examples=60, steps=15)
+        run_machine(engine_name, examples=60, steps=15)
 
 
-def test_the_machine_finds_a_hold_that_asks_no_balance(monkeypatch: pytest.MonkeyPatch):
+def test_the_machine_finds_a_hold_that_asks_no_balance(engine_name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(book, "_free_credit", lambda conn, wallets: dict.fromkeys(wallets, (10**9, "CNY")))
 
     with pytest.raises(FOUND):
-        run_machine(examples=60, steps=15)
+        run_machine(engine_name, examples=60, steps=15)

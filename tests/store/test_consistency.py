@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Connection, insert, text
 
@@ -12,7 +9,6 @@ from billing import book
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
 from gateway.domain.message import Message
 from gateway.store import consistency, messages, outbox
-from gateway.store.engine import migrate, open_writing
 from gateway.store.schema import attempt
 
 NOW = 1_800_000_000_000_000
@@ -77,26 +73,17 @@ def fill(conn: Connection) -> None:
 
 
 @pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
-    engine = open_writing(f"sqlite:///{tmp_path / 'store.db'}", synchronous="OFF")
-    migrate(engine)
-    with engine.begin() as conn:
-        fill(conn)
-        yield conn
-    engine.dispose()
+def conn(empty_store: Connection) -> Connection:
+    fill(empty_store)
+    return empty_store
 
 
 def test_a_sound_store_is_clean(conn: Connection):
     assert consistency.check(conn) == []
 
 
-def test_an_empty_store_is_clean(tmp_path: Path):
-    engine = open_writing(f"sqlite:///{tmp_path / 'empty.db'}", synchronous="OFF")
-    migrate(engine)
-
-    with engine.begin() as conn:
-        assert consistency.check(conn) == []
-    engine.dispose()
+def test_an_empty_store_is_clean(empty_store: Connection):
+    assert consistency.check(empty_store) == []
 
 
 BROKEN = {

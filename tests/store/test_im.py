@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Connection
 
@@ -12,9 +9,7 @@ from billing import book
 from gateway.domain.failure import Refused
 from gateway.domain.message import State
 from gateway.store import im, im_friends
-from gateway.store.engine import open_writing
 from gateway.store.im_friends import Relation
-from gateway.store.schema import metadata
 
 NOW = 1_146_412_800_000_000
 ANN, BEN, CAT = 10001, 10002, 10003
@@ -23,14 +18,10 @@ ROOM = 100
 
 
 @pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
-    engine = open_writing(f"sqlite:///{tmp_path / 'im.db'}", synchronous="OFF")
-    metadata.create_all(engine)
-    with engine.begin() as connection:
-        for number, nick in enumerate(("Ann", "Ben", "Cat")):
-            open_one(connection, nick, first_id=1 + 10 * number)
-        yield connection
-    engine.dispose()
+def conn(empty_store: Connection) -> Connection:
+    for number, nick in enumerate(("Ann", "Ben", "Cat")):
+        open_one(empty_store, nick, first_id=1 + 10 * number)
+    return empty_store
 
 
 def open_one(conn: Connection, nick: str, *, first_id: int, credit_minor: int = 100, number_min: int = ANN) -> im.Account:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Engine, create_engine, event, select
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Engine, select
 
 from billing import book
 from billing.schema import charge
@@ -24,6 +22,7 @@ from gateway.store import consistency, messages
 from gateway.store import recall as rows
 from gateway.store.messages import Ending
 from gateway.store.schema import metadata, segment
+from tests.support.engines import kept_engine
 
 WALLET, PARTNER = 11 << 8, 12 << 8
 CREDIT = 200
@@ -33,21 +32,12 @@ SOURCE, DESTINATION = Address("10661700", 0, 1), Address("8613900000001", 1, 1)
 TARGET = target_of("chat", SOURCE.digits_or_name, DESTINATION.digits_or_name)
 
 
-@lru_cache(maxsize=1)
-def in_memory() -> Engine:
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    event.listen(engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
-    event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
-    metadata.create_all(engine)
-    return engine
-
-
 class RecallMachine(RuleBasedStateMachine):
     """Messages of one partner; the model keeps what may have left, and what has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
         super().__init__()
-        self.engine = in_memory()
+        self.engine = engine
         self.clock = 1_800_000_000_000_000
         with self.engine.begin() as conn:
             for table in reversed(metadata.sorted_tables):
@@ -171,6 +161,8 @@ class RecallMachine(RuleBasedStateMachine):
         assert held == set(self.ids) - set(self.ended)
 
 
-def test_whatever_the_order_each_message_ends_once_and_is_paid_once():
-    profile = settings(max_examples=80, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(RecallMachine, settings=profile)
+@pytest.mark.parametrize(("engine_name", "examples"), [("sqlite", 80), ("postgresql", 10)])
+def test_whatever_the_order_each_message_ends_once_and_is_paid_once(engine_name: str, examples: int):
+    engine = kept_engine(engine_name, "machine")
+    profile = settings(max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(lambda: RecallMachine(engine), settings=profile)

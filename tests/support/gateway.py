@@ -147,7 +147,9 @@ class House:
         return await self.rows(select(parked_receipt).order_by(parked_receipt.c.id))
 
 
-def _furnish(conn: Connection, ids: IdMaker) -> None:
+def furnish(conn: Connection, ids: IdMaker) -> None:
+    """The house, and the partners with their credit."""
+
     def next_id() -> int:
         return ids.next_id(EPOCH_US)
 
@@ -168,7 +170,7 @@ def _furnished() -> bytes:
         engine = open_writing(f"sqlite:///{file}", synchronous="OFF")
         migrate(engine)
         with engine.begin() as conn:
-            _furnish(conn, IdMaker(node=31))
+            furnish(conn, IdMaker(node=31))
         with engine.connect() as conn:
             conn.exec_driver_sql("COMMIT")
             conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -25,6 +26,7 @@ from gateway.store.schema import attempt, segment
 from gateway.store.writer import StoreWriter
 from simulators.faults import ExecutorFaults, FaultPlan
 from simulators.world import Sim, run
+from tests.support.engines import store_url
 
 DAY_US = 86_400_000_000
 NEVER = -1  # a script's answer: none
@@ -121,10 +123,10 @@ def take_all(_flight: Flight) -> int:
 class House:
     """What a play needs at hand."""
 
-    def __init__(self, sim: Sim, in_memory_max: int) -> None:
+    def __init__(self, sim: Sim, in_memory_max: int, database: str) -> None:
         self.sim = sim
         self.world = sim.node("gateway").world
-        self._url = f"sqlite:///{self.world.folder}/store.db"
+        self._url = database or f"sqlite:///{self.world.folder}/store.db"
         self._in_memory_max = in_memory_max
         self.links: dict[str, ScriptedLink] = {}
 
@@ -241,13 +243,22 @@ def play(
     is_stopped: Stopped | None = None,
     seed: int = 1,
     commit_s: float = 0.0,
+    engine_name: str = "sqlite",
 ) -> None:
-    """Play in virtual time; each commit takes `commit_s`, 0 for what a good disk needs."""
+    """Play in virtual time; each commit takes `commit_s`, 0 for what a good disk needs, however long the engine takes."""
 
-    async def begin(sim: Sim) -> None:
-        house = House(sim, in_memory_max)
-        await house.open(reroute, is_stopped)
-        await main(house)
+    def begin_on(database: str) -> Callable[[Sim], Coroutine[Any, Any, None]]:
+        async def begin(sim: Sim) -> None:
+            house = House(sim, in_memory_max, database)
+            await house.open(reroute, is_stopped)
+            await main(house)
+
+        return begin
 
     plan = FaultPlan(seed, executor=ExecutorFaults(commit_s, commit_s)) if commit_s else FaultPlan(seed)
-    run(begin, seed, plan=plan)
+    if engine_name == "sqlite":
+        # In the folder of the simulated node, which goes with it.
+        run(begin_on(""), seed, plan=plan)
+    else:
+        with store_url(engine_name, Path()) as database:
+            run(begin_on(database), seed, plan=plan)

@@ -27,7 +27,7 @@ POLICIES = {"chat": "resend", "hold": "hold", "drop": "drop"}
 
 _CONFIG = """
 [store]
-url = "sqlite:///{store}"
+url = "{url}"
 [web]
 port = {http}
 [smpp_server]
@@ -165,9 +165,10 @@ async def ran(*command: str, timeout_s: float = PATIENCE_S, cwd: Path = ROOT) ->
 class Site:
     """One gateway's folder, its carrier, and everything that was ever started there."""
 
-    def __init__(self, folder: Path, store: Path, http: aiohttp.ClientSession) -> None:
+    def __init__(self, folder: Path, store: Path, http: aiohttp.ClientSession, url: str = "") -> None:
         self.folder = folder
         self.store = store
+        self.store_url = url or f"sqlite:///{store}"
         self.config = folder / "bellhop.toml"
         self.http = http
         self.http_port, self.smpp_port, self.smsc_port = free_ports(3)
@@ -180,7 +181,7 @@ class Site:
 
     def write_config(self) -> None:
         """The configuration: three services, one per policy, and one link to the carrier."""
-        text = _CONFIG.format(store=self.store, http=self.http_port, smpp=self.smpp_port, smsc=self.smsc_port)
+        text = _CONFIG.format(url=self.store_url, http=self.http_port, smpp=self.smpp_port, smsc=self.smsc_port)
         services = [_SERVICE.format(name=name, price=PRICES[name], policy=POLICIES[name]) for name in PRICES]
         self.config.write_text(text + "".join(services), "utf-8")
 
@@ -280,11 +281,11 @@ class Site:
 
 
 @asynccontextmanager
-async def empty_site(folder: Path, *, store: Path | None = None) -> AsyncIterator[Site]:
-    """A folder with a configuration and nothing running; whatever is started there is ended."""
+async def empty_site(folder: Path, *, store: Path | None = None, url: str = "") -> AsyncIterator[Site]:
+    """A folder with a configuration and nothing running; whatever is started there is ended. The store is a file, or at `url`."""
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        site = Site(folder, store or folder / "bellhop.db", http)
+        site = Site(folder, store or folder / "bellhop.db", http, url)
         site.write_config()
         try:
             yield site
@@ -293,8 +294,8 @@ async def empty_site(folder: Path, *, store: Path | None = None) -> AsyncIterato
 
 
 @asynccontextmanager
-async def opened_site(folder: Path, *smsc_options: str, store: Path | None = None) -> AsyncIterator[Site]:
+async def opened_site(folder: Path, *smsc_options: str, store: Path | None = None, url: str = "") -> AsyncIterator[Site]:
     """A site with its carrier running and a partner in the store; the gateway is the test's to start."""
-    async with empty_site(folder, store=store) as site:
+    async with empty_site(folder, store=store, url=url) as site:
         await asyncio.gather(site.start_smsc(*smsc_options), site.add_partner())
         yield site

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -20,16 +18,15 @@ from gateway.services.correlation import Report
 from gateway.services.outcome import Ended, Noted, Notice, Outcome, Replayed, Submitted
 from gateway.services.submit import Accepting, Draft
 from gateway.store import consistency, outbox, receipts
-from gateway.store.engine import open_writing
 from gateway.store.link_forms import all_forms
 from gateway.store.messages import Ending
 from gateway.store.receipts import Parked, Wanted
-from gateway.store.schema import metadata, parked_receipt, segment
+from gateway.store.schema import parked_receipt, segment
+from tests.support.engines import undone
 
 HANDSET, SENDER, LINK = "8613900001234", "10661700", "carrier"
 PRICE, CREDIT = 10, 1_000_000
 START = 1_767_225_600_000_000
-MEMORY = Path("/dev/shm")
 
 
 class Desk:
@@ -134,14 +131,8 @@ class Desk:
 
 @contextmanager
 def opened_desk(
-    folder: Path | None = None, *, groups: dict[str, Sequence[str]] | None = None, books: Booking = booking.DEFAULT
+    engine_name: str = "sqlite", *, groups: dict[str, Sequence[str]] | None = None, books: Booking = booking.DEFAULT
 ) -> Iterator[Desk]:
-    """A desk on an empty store; without a folder of its own where files cost nothing."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
-        engine = open_writing(f"sqlite:///{(folder or Path(made)) / 'store.db'}", synchronous="OFF")
-        try:
-            metadata.create_all(engine)
-            with engine.begin() as conn:
-                yield Desk(conn, groups, books)
-        finally:
-            engine.dispose()
+    """A desk on an empty store; what is done there is undone at the end."""
+    with undone(engine_name) as conn:
+        yield Desk(conn, groups, books)

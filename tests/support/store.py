@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Engine
 
 from gateway.store.engine import open_reading, open_writing
-from gateway.store.schema import metadata
 from gateway.store.writer import StoreWriter
 from gateway.world import World
+from tests.support.engines import store_url
 
 Result = TypeVar("Result")
 
@@ -40,17 +40,16 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def opened_store(world: World, folder: Path) -> AsyncIterator[Store]:
+async def opened_store(world: World, folder: Path, engine_name: str = "sqlite") -> AsyncIterator[Store]:
     """An empty store, open until the block ends."""
-    url = f"sqlite:///{folder / 'store.db'}"
-    # Durability is not what these tests are about, and a disk shared by many of them is slow to flush.
-    writing, reading = open_writing(url, synchronous="OFF"), open_reading(url)
-    metadata.create_all(writing)
-    writer = StoreWriter(writing, world.executor, world.clock, node=0, observe=lambda _seconds, _items: None)
-    await writer.open()
-    try:
-        yield Store(writer, ReaderInPool(reading, world))
-    finally:
-        await writer.close()
-        writing.dispose()
-        reading.dispose()
+    with store_url(engine_name, folder) as url:
+        # Durability is not what these tests are about, and a disk shared by many of them is slow to flush.
+        writing, reading = open_writing(url, synchronous="OFF"), open_reading(url)
+        writer = StoreWriter(writing, world.executor, world.clock, node=0, observe=lambda _seconds, _items: None)
+        await writer.open()
+        try:
+            yield Store(writer, ReaderInPool(reading, world))
+        finally:
+            await writer.close()
+            writing.dispose()
+            reading.dispose()

@@ -20,6 +20,8 @@ def upgrade() -> None:
     _accounts()
     _charges()
     _books()
+    if op.get_bind().dialect.name == "postgresql":
+        _widen()
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -55,6 +57,14 @@ def _accounts() -> None:
         op.execute(f"INSERT INTO account ({columns}) SELECT {columns} FROM account_before")  # noqa: S608 - names of this file
         op.drop_table("account_before")
     op.create_index("account_party", "account", ["party", "currency"], unique=True)
+
+
+def _widen() -> None:
+    """Columns that hold what comes: SQLite never kept them to their size, PostgreSQL refuses what is larger."""
+    op.alter_column("charge", "network_error", type_=sa.String(32), existing_type=sa.String(16))
+    op.alter_column("segment", "status", type_=sa.BigInteger(), existing_type=sa.Integer(), existing_comment="last SMPP command_status")
+    op.alter_column("attempt", "status", type_=sa.BigInteger(), existing_type=sa.Integer())
+    op.alter_column("outbox", "outcome", type_=sa.BigInteger(), existing_type=sa.SmallInteger())
 
 
 _WITHIN_LIMIT = "NOT is_wallet OR posted_minor - held_minor + limit_minor >= 0"
