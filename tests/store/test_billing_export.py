@@ -25,6 +25,7 @@ from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer
 from billing.files import LocalFiles
 from billing.profile import Profile
 from billing.runs import Books, Order
+from gateway.store.schema import metadata
 
 DAY_US = 86_400_000_000
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -35,7 +36,6 @@ ORDER = Order("cmcc-gd", "Asia/Shanghai", 20060501, 20060502, Profile(), "mvg01"
 MAY_1 = 1_146_412_800_000_000
 NOW = MAY_1 + 2 * DAY_US
 REVENUE, WALLET = 1, 11
-from gateway.store.schema import metadata
 
 
 class Killed(BaseException):
