@@ -169,7 +169,19 @@ INVARIANTS = (
         LEFT JOIN transfer ON transfer.id = charge.id
         WHERE charge.record_type <> 0 AND (original.id IS NULL OR original.state = 0 OR original.event_id <> charge.event_id
         OR original.currency <> charge.currency OR COALESCE(original.wallet, 0) <> COALESCE(charge.wallet, 0)
-        OR transfer.id IS NULL OR transfer.state <> 10 OR transfer.posted_minor <> ABS(charge.amount_minor))""",
+        OR (charge.record_type NOT IN (3, 4)
+        AND (transfer.id IS NULL OR transfer.state <> 10 OR transfer.posted_minor <> ABS(charge.amount_minor))))""",
+    ),
+    Invariant(
+        "rerating_moves_its_difference",
+        "a reversal and the price in its place move what they differ by",
+        """SELECT priced.corrects FROM
+        (SELECT corrects, SUM(amount_minor) AS minor FROM charge WHERE record_type IN (3, 4) GROUP BY corrects) AS priced
+        LEFT JOIN (SELECT charge.corrects AS corrects,
+        SUM(CASE WHEN debit.party LIKE 'house:revenue:%' THEN -transfer.posted_minor ELSE transfer.posted_minor END) AS minor
+        FROM charge JOIN transfer ON transfer.id = charge.id JOIN account AS debit ON debit.id = transfer.debit_account
+        WHERE charge.record_type IN (3, 4) GROUP BY charge.corrects) AS moved ON moved.corrects = priced.corrects
+        WHERE priced.minor <> COALESCE(moved.minor, 0)""",
     ),
     Invariant(
         "journal_in_order",

@@ -7,6 +7,7 @@ the carrier collects, the record alone says what he is to give back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
@@ -70,6 +71,51 @@ def post(conn: Connection, correction: Correction, *, into: Booking, now_us: int
     _move(conn, correction, original, now_us)
     conn.execute(charge.insert(), row)
     return Posted(correction.id, True)
+
+
+class Repricing(NamedTuple):
+    """Another price for a charge: its reversal and its re-rating, of which only the difference moves."""
+
+    reversal_id: int
+    rerate_id: int
+    corrects: int
+    amount_minor: int
+    tax_minor: int
+    cause: str
+    reason: str
+    house: int
+    tariff_version: str
+    tariff_rule: str
+
+
+def reprice(conn: Connection, wanted: Repricing, *, into: Booking, now_us: int) -> int | None:
+    """Take back what a charge costs and charge the other price; the difference, None where there is none or it was done before.
+
+    Raises UnknownChargeError, and LedgerError when a wallet can't pay what it costs more; then nothing is written.
+    """
+    original = locked(conn, wanted.corrects)
+    if conn.execute(select(transfer.c.id).where(transfer.c.cause == wanted.cause)).first() is not None:
+        return None
+    made = of_charge(conn, wanted.corrects)
+    before, tax = current_price(original, made), current_price(original, made, "tax_minor")
+    delta = wanted.amount_minor - before
+    if not delta:
+        return None
+    common = (wanted.cause, wanted.reason, wanted.house)
+    priced = Correction(wanted.rerate_id, wanted.corrects, RecordType.RERATE, wanted.amount_minor, *common, wanted.tax_minor)
+    priced = priced._replace(tariff_version=wanted.tariff_version, tariff_rule=wanted.tariff_rule)
+    _move(conn, priced._replace(amount_minor=delta), original, now_us)
+    if before:
+        taken = Correction(wanted.reversal_id, wanted.corrects, RecordType.REVERSAL, -before, *common, -tax)
+        conn.execute(charge.insert(), _row(conn, taken, original, into, now_us))
+    conn.execute(charge.insert(), _row(conn, priced, original, into, now_us))
+    return delta
+
+
+def current_price(original: Mapping[str, Any], made: Sequence[Mapping[str, Any]], column: str = "amount_minor") -> int:
+    """What a charge costs after its re-ratings, or the tax in that; refunds and the like are not of its price."""
+    repriced = (RecordType.REVERSAL, RecordType.RERATE)
+    return int(original[column]) + sum(int(each[column]) for each in made if each["record_type"] in repriced)
 
 
 def locked(conn: Connection, charge_id: int) -> Any:

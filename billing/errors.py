@@ -10,6 +10,7 @@ BillingError
     ReferenceReusedError   the same reference with other content: refused, nothing written
     SettlementMismatchError the settlement speaks of another wallet or hold than the row does: our bug
     LedgerBrokenError      two rows that must agree do not: stop and look
+  RerateError              a run of pricing anew that its state, or the four eyes, forbid
   SuspenseError            an event that does not wait to be priced
   PeriodError              a day or month that is none, or a step its state forbids
   AuditError               an act without an actor
@@ -72,6 +73,10 @@ class SettlementMismatchError(LedgerError):
 
 class LedgerBrokenError(LedgerError):
     """Two rows that must agree do not."""
+
+
+class RerateError(BillingError):
+    """A run of pricing anew that its state, or the four eyes, forbid."""
 
 
 class SuspenseError(BillingError):

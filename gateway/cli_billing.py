@@ -13,6 +13,7 @@ from gateway.cli_billing_delivery import ack, deliver, list_files, reject
 from gateway.cli_billing_export import export_charges
 from gateway.cli_billing_period import close, period, show_leaks
 from gateway.cli_billing_reconcile import reconcile
+from gateway.cli_billing_rerate import runs
 from gateway.cli_billing_settle import settle, write_statement
 from gateway.cli_billing_staff import staff
 from gateway.cli_billing_suspense import parked
@@ -31,6 +32,7 @@ billing.add_typer(parked, name="suspense")
 billing.command("close")(close)
 billing.command("leaks")(show_leaks)
 billing.add_typer(period, name="period")
+billing.add_typer(runs, name="rerate")
 export = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 export.callback()(export_charges)
 export.command("list")(list_files)

@@ -1,0 +1,221 @@
+"""`bellhop billing rerate`: pricing anew what was charged by a wrong tariff."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from sqlalchemy import Connection
+
+from billing import book, calendar, rerate, tariffs, view
+from billing.booking import Booking
+from billing.errors import PeriodError
+from billing.event import Direction
+from billing.rerate import Price, Rater, Run, Scope
+from billing.runs import Books
+from billing.tariff import rate
+from billing.tariff.rule import BY_PART
+from billing.tariff.version import Matcher, Question, Version
+from gateway.cli_staff import ACTOR_OPTION, actor
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
+from gateway.errors import ConfigError
+from gateway.store.engine import open_reading
+from gateway.wiring_billing import carriers_of
+
+runs = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Pricing anew what was charged by a wrong tariff.")
+
+_SHOWN = 20
+_PERIOD = typer.Option(..., "--period", metavar="PERIOD", help="A day like 2026-11-24, or a month like 2026-11.")
+_TARIFF = typer.Option(..., "--tariff", metavar="PLAN/N", help="The version that prices anew, as main/3; a draft will do.")
+_CARRIER = typer.Option("", "--carrier", metavar="NAME", help="Whose books; without it, those of billing.carrier.")
+_SERVICE = typer.Option("", "--service", help="Only charges of this service.")
+_RUN = typer.Argument(..., metavar="RUN", help="The run's number.")
+
+
+@runs.command("dry-run")
+def dry_run(
+    period: str = _PERIOD,
+    tariff: str = _TARIFF,
+    carrier: str = _CARRIER,
+    service: str = _SERVICE,
+    as_json: bool = JSON_OPTION,
+    config: Path = CONFIG_OPTION,
+) -> None:
+    """Show what pricing anew would change; nothing is written.
+
+    \b
+    Example:
+      bellhop billing rerate dry-run --period 2026-10 --tariff main/2 -c shop/bellhop.toml
+    """
+    with reading(config) as opened:
+        scope = _scope(opened, period, carrier, service)
+        with opened.engine.begin() as conn:
+            rater = _rater(_version(conn, tariff), scope.carrier)
+        books = Books(opened.engine.begin, opened.engine.begin)
+        found = list(rerate.differences(books, scope, rater))
+    sums: dict[str, int] = {}
+    for each in found:
+        sums[each.currency] = sums.get(each.currency, 0) + each.after_minor - each.before_minor
+    if as_json:
+        rows = [{**each._asdict(), "charge_id": str(each.charge_id)} for each in found]
+        typer.echo(json.dumps({"differences": rows, "sums_minor": sums}))
+        return
+    changed = [each for each in found if not each.why]
+    typer.echo(f"{len(changed)} charges would be priced anew, {len(found) - len(changed)} left alone")
+    for currency, minor in sorted(sums.items()):
+        typer.echo(f"  difference {view.money(minor, currency)}")
+    for each in found[:_SHOWN]:
+        prices = f"{view.money(each.before_minor, each.currency)} -> {view.money(each.after_minor, each.currency)}"
+        typer.echo(f"  {each.charge_id}  {each.service}  {prices}  {each.tariff_rule}{'  left alone: ' + each.why if each.why else ''}")
+    if len(found) > _SHOWN:
+        typer.echo(f"  and {len(found) - _SHOWN} more; --json shows all")
+
+
+@runs.command()
+def request(
+    period: str = _PERIOD,
+    tariff: str = _TARIFF,
+    carrier: str = _CARRIER,
+    service: str = _SERVICE,
+    who: str = ACTOR_OPTION,
+    as_json: bool = JSON_OPTION,
+    config: Path = CONFIG_OPTION,
+) -> None:
+    """Ask for a run; another person must agree before anything changes.
+
+    \b
+    Example:
+      bellhop billing rerate request --period 2026-10 --tariff main/2 --as ann -c shop/bellhop.toml
+    """
+    by = actor(who)
+    with writing(config) as opened:
+        scope = _scope(opened, period, carrier, service)
+        with opened.engine.begin() as conn:
+            version = _version(conn, tariff)
+            made = rerate.request(conn, scope, version.name, run_id=opened.new_id(), actor=by, now_us=opened.clock.now_us())
+    _tell(made, as_json)
+
+
+@runs.command()
+def approve(run: str = _RUN, who: str = ACTOR_OPTION, as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """Agree to a run that another person asked for, and do it; a run that was interrupted goes on with `resume`.
+
+    \b
+    Example:
+      bellhop billing rerate approve 3489660928000255 --as bob -c shop/bellhop.toml
+    """
+    by = actor(who)
+    with writing(config) as opened:
+        with opened.engine.begin() as conn:
+            rerate.decide(conn, _id(run), actor=by, approves=True, now_us=opened.clock.now_us())
+        _tell(_carry_out(opened, _id(run)), as_json)
+
+
+@runs.command()
+def refuse(run: str = _RUN, who: str = ACTOR_OPTION, as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """Refuse a run that another person asked for."""
+    with writing(config) as opened, opened.engine.begin() as conn:
+        _tell(rerate.decide(conn, _id(run), actor=actor(who), approves=False, now_us=opened.clock.now_us()), as_json)
+
+
+@runs.command()
+def resume(run: str = _RUN, as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """Go on with an approved run that was interrupted."""
+    with writing(config) as opened:
+        _tell(_carry_out(opened, _id(run)), as_json)
+
+
+@runs.command("list")
+def list_runs(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """List the runs, the newest first."""
+    with reading(config) as opened, opened.engine.begin() as conn:
+        found = rerate.listed(conn)
+    if as_json:
+        typer.echo(json.dumps({"runs": [_fields(each) for each in found]}))
+        return
+    for each in found:
+        typer.echo(_line(each))
+
+
+def _carry_out(opened: Opened, run_id: int) -> Run:
+    reader = open_reading(opened.settings.store.url)
+    try:
+        with opened.engine.begin() as conn:
+            known = rerate.find(conn, run_id)
+            rater = _rater(_version(conn, known.tariff), known.scope.carrier)
+
+        def revenue_of(conn: Connection, currency: str) -> int:
+            return book.ensure_house(conn, currency, new_id=opened.new_id, now_us=opened.clock.now_us()).revenue
+
+        books = Books(reader.begin, opened.engine.begin)
+        into = Booking(carriers_of(opened.settings))
+        facts: dict[str, Any] = {"new_id": opened.new_id, "now_us": opened.clock.now_us()}
+        return rerate.carry_out(books, run_id, rater, into=into, revenue_of=revenue_of, **facts)
+    finally:
+        reader.dispose()
+
+
+def _rater(version: Version, carrier: str) -> Rater:
+    """Prices a charge by one version, whatever the time: of a long message, the parts that are charged."""
+    matcher = Matcher(version)
+
+    def rater(row: Mapping[str, Any]) -> Price | str:
+        number = row["peer_msisdn"] or row["charged_msisdn"] or ""
+        direction = Direction(row["direction"]).name
+        rule = matcher.rule_for(Question(row["service"], carrier, number, direction, row["item"] or ""))
+        if rule is None:
+            return f"no rule of {version.name} fits it"
+        if rule.is_counted:
+            return f"rule {rule.name} counts, and the time for that is over"
+        # Free ones were charged for no part, and delivered whole.
+        parts = row["parts_charged"] or row["parts"]
+        priced = rate.price(rule, parts if rule.model in BY_PART else row["parts"], row["event_at"])
+        return Price(priced.amount_minor, priced.tax_minor, priced.currency, version.name, rule.name)
+
+    return rater
+
+
+def _version(conn: Connection, typed: str) -> Version:
+    plan, _, number = typed.partition("/")
+    if not plan or not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise ConfigError([f"--tariff: {typed[:40]!r} is no version; one is written as main/3"])
+    return tariffs.find(conn, plan, int(number)).version
+
+
+def _scope(opened: Opened, typed: str, carrier: str, service: str) -> Scope:
+    try:
+        first, after = calendar.days(calendar.parse(typed))
+    except PeriodError as error:
+        raise ConfigError([f"--period: {error}"]) from None
+    carriers = carriers_of(opened.settings)
+    found = carriers.named(carrier) if carrier else carriers.default
+    if found is None:
+        raise ConfigError([f"--carrier: there is no carrier {carrier[:32]!r}"])
+    return Scope(found.name, first, after, service)
+
+
+def _id(typed: str) -> int:
+    if not (typed.isascii() and typed.isdigit() and len(typed) <= 19):
+        raise ConfigError([f"RUN: {typed[:24]!r} is no number of a run"])
+    return int(typed)
+
+
+def _tell(run: Run, as_json: bool) -> None:
+    typer.echo(json.dumps(_fields(run)) if as_json else _line(run))
+
+
+def _fields(run: Run) -> dict[str, Any]:
+    days = {"first_day": calendar.write(run.scope.first_day), "after_day": calendar.write(run.scope.after_day)}
+    return {**run._asdict(), "id": str(run.id), "scope": {**run.scope._asdict(), **days}, "state": run.state.name.lower()}
+
+
+def _line(run: Run) -> str:
+    days = f"{calendar.write(run.scope.first_day)} to {calendar.write(calendar.previous_day(run.scope.after_day))}"
+    decided = f", decided by {run.decided_by}" if run.decided_by else ""
+    return (
+        f"{run.id}  {run.state.name.lower()}  {run.scope.carrier} {days} by {run.tariff}"
+        f"  {run.looked_at} looked at, {run.corrected} priced anew  asked by {run.requested_by}{decided}"
+    )
