@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 
+from billing import schema_ledger  # noqa: F401 - its tables are on the metadata
 from billing.schema import Id, metadata
 
 partner = Table(
