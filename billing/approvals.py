@@ -32,7 +32,9 @@ class Limits(NamedTuple):
 
     def asks(self, amount_minor: int, currency: str) -> bool:
         """Whether an amount needs a second person."""
-        least = self.above_minor.get(currency, UNITS_ABOVE * 10 ** money.exponent(currency))
+        least = self.above_minor.get(currency)
+        if least is None:
+            least = money.parse(str(UNITS_ABOVE), currency).amount_minor
         return abs(amount_minor) > least
 
 

@@ -13,5 +13,5 @@ def checked(text: str, field: str, chars_max: int) -> str:
     if not 0 < len(text) <= chars_max or not text.isprintable() or text != text.strip():
         raise NameRefusedError(field, f"has 1 to {chars_max} printable characters, and no space at its ends")
     if text[0] in FORMULA_MARKS:
-        raise NameRefusedError(field, f"begins with {text[0]!r}, which a spreadsheet would take for a formula; begin with a letter or digit")
+        raise NameRefusedError(field, f"begins with {text[0]!r}, a formula to spreadsheets; begin with a letter or digit")
     return text

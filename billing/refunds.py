@@ -17,7 +17,7 @@ from billing.approvals import DEFAULT_LIMITS, Deed, Limits
 from billing.audit import ACTOR_CHARS_MAX, Act
 from billing.booking import Booking
 from billing.corrections import Correction
-from billing.errors import CorrectionRefusedError, ReferenceReusedError
+from billing.errors import CorrectionRefusedError, ReferenceReusedError, UnknownChargeError
 from billing.event import ChargeState, RecordType
 from billing.schema import charge, transfer
 
@@ -306,3 +306,11 @@ def _refuse_unsettled(original: Any) -> None:
         raise CorrectionRefusedError("charge", f"charge {original['id']} is still held; it can be corrected once it is settled")
     if original["state"] == ChargeState.SUSPENDED:
         raise CorrectionRefusedError("charge", f"charge {original['id']} has no price yet; it is in suspense")
+
+
+def currency_of(conn: Connection, charge_id: int) -> str:
+    """The currency a charge is in, in which amounts about it are meant; raises UnknownChargeError."""
+    currency = conn.execute(select(charge.c.currency).where(charge.c.id == charge_id)).scalar()
+    if currency is None:
+        raise UnknownChargeError(f"there is no charge {charge_id}")
+    return str(currency)

