@@ -31,7 +31,7 @@ INVARIANTS = (
         "voucher_is_one_transfer",
         "a voucher is redeemed by one transfer of its value into its wallet, and by nothing before",
         """SELECT voucher.id FROM voucher JOIN voucher_batch ON voucher_batch.id = voucher.batch_id
-        LEFT JOIN transfer ON transfer.id = voucher.id
+        LEFT JOIN transfer ON transfer.id = voucher.transfer_id
         WHERE (voucher.state = 10) <> (transfer.id IS NOT NULL) OR voucher.state NOT IN (0, 10, 11)
         OR (voucher.state = 10 AND (transfer.state <> 10 OR transfer.credit_account <> voucher.wallet
         OR transfer.posted_minor <> voucher_batch.value_minor OR transfer.currency <> voucher_batch.currency))""",

@@ -44,12 +44,15 @@ voucher_batch = Table(
 voucher = Table(
     "voucher",
     metadata,
-    Column("id", Id, primary_key=True, autoincrement=False, comment="also of the transfer that redeemed it"),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("batch_id", BigInteger, nullable=False),
     Column("code_hash", String(64), nullable=False, unique=True, comment="SHA-256 of an 80-bit random code"),
     Column("state", SmallInteger, nullable=False, comment="0 live, 10 redeemed, 11 void"),
     Column("wallet", BigInteger, comment="that it was redeemed into"),
+    Column("transfer_id", BigInteger, unique=True, comment="that redeemed it"),
     Column("ended_at", BigInteger),
-    CheckConstraint("(state = 10) = (wallet IS NOT NULL)", name="voucher_redeemed_into_a_wallet"),
+    CheckConstraint(
+        "(state = 10) = (wallet IS NOT NULL) AND (state = 10) = (transfer_id IS NOT NULL)", name="voucher_redeemed_by_a_transfer"
+    ),
 )
 Index("voucher_of_batch", voucher.c.batch_id, voucher.c.id)

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from billing.check import Violation
-from gateway import cli_billing_approval, cli_billing_ledger
+from gateway import cli_billing_approval, cli_billing_ledger, cli_billing_voucher
 from gateway.cli_billing_export import export_charges
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
@@ -19,6 +19,7 @@ billing = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 billing.command("export")(export_charges)
 cli_billing_ledger.add_to(billing)
 billing.add_typer(cli_billing_approval.approval, name="approval")
+billing.add_typer(cli_billing_voucher.voucher, name="voucher")
 billing.add_typer(cli_billing_approval.log, name="audit")
 
 

@@ -196,3 +196,178 @@ def test_a_log_that_was_touched_is_exit_code_1(shell: Shell, config: Path):
 
     assert (whole.code, whole.out) == (0, "the log is whole: 1 acts\n")
     assert (broken.code, broken.out.startswith("the log is broken at act 1")) == (1, True)
+
+
+# -- accounts -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_party_has_a_wallet_in_each_of_its_currencies(shell: Shell, config: Path):
+    opened = shell("billing", "account", "open", "partner:acme", "--currency", "QQB", "-c", config)
+    again = shell("billing", "account", "open", "partner:acme", "--currency", "QQB", "-c", config)
+    shell("billing", "account", "open", "sponsor:radio", "--currency", "JPY", "-c", config)
+
+    listed = shell("billing", "account", "list", "-c", config).out.splitlines()
+
+    assert (opened.out, again.out) == ("partner:acme: wallet in QQB opened\n", "partner:acme: wallet in QQB was open before\n")
+    assert [" ".join(line.split()) for line in listed] == [
+        "partner:acme 498.80 CNY free, 0.00 held",
+        "partner:acme 0.0 QQB free, 0.0 held",
+        "sponsor:radio 0 JPY free, 0 held",
+    ]
+    assert [
+        each["party"] for each in shell("billing", "account", "list", "--kind", "sponsor", "--json", "-c", config).json["accounts"]
+    ] == ["sponsor:radio"]
+
+
+@pytest.mark.parametrize(
+    ("party", "currency", "line"),
+    [
+        ("partner:acme", "XYZ", "error: unknown currency 'XYZ'; it is neither in ISO 4217 nor a coin of [[coins]]\n"),
+        ("partner:nobody", "CNY", "error: partner:nobody is not known; add it first, and give it a wallet in another currency then\n"),
+        ("sponsor:=cmd", "CNY", "error: party: 'sponsor:=cmd' is none; write partner:NAME, im:NUMBER or sponsor:NAME\n"),
+        ("house:revenue:CNY", "CNY", "error: party: 'house:revenue:CNY' is none; write partner:NAME, im:NUMBER or sponsor:NAME\n"),
+    ],
+)
+def test_a_wallet_nobody_can_have_is_refused_in_one_line(shell: Shell, config: Path, party: str, currency: str, line: str):
+    refused = shell("billing", "account", "open", party, "--currency", currency, "-c", config)
+
+    assert (refused.code, refused.out, refused.err) == (3, "", line)
+
+
+def test_credit_is_granted_and_above_the_limit_by_two(shell: Shell, config: Path):
+    small = shell("billing", "account", "credit", "partner:acme", "100.00", "--as", "li", "-c", config)
+    large = shell("billing", "account", "credit", "partner:acme", "900.00", "--as", "li", "--json", "-c", config).json
+    second = shell("billing", "account", "credit", "partner:acme", "950.00", "--as", "li", "-c", config)
+    shell("billing", "approval", "approve", large["approval_id"], "--as", "wang", "-c", config)
+
+    (wallet,) = shell("billing", "account", "list", "--json", "-c", config).json["accounts"]
+    assert small.out == "partner:acme: credit of 100.00 CNY\n"
+    assert (large["limit_minor"], wallet["limit_minor"], wallet["free_minor"]) == (10_000, 90_000, 139_880)
+    assert (second.code, "waits for a second person" in second.err) == (3, True)
+    assert shell("billing", "account", "credit", "partner:acme", "-1", "-c", config).code in (2, 3)
+
+
+def test_movements_tell_what_came_and_went_page_by_page(shell: Shell, config: Path):
+    shell("billing", "refund", CHARGE, "--amount", "0.20", "--reason", "dispute", "--reference", "case-1", "-c", config)
+
+    found = shell("billing", "account", "movements", "partner:acme", "--json", "-c", config).json["movements"]
+    first = shell("billing", "account", "movements", "partner:acme", "--rows", "1", "--json", "-c", config).json["movements"]
+    rest = shell("billing", "account", "movements", "partner:acme", "--before", first[0]["id"], "--json", "-c", config).json["movements"]
+
+    assert [(each["cause"], each["amount_minor"]) for each in found] == [
+        ("refund:case-1", 20),
+        ("topup:partner:acme:first", 100_000),
+        ("", -50_000),
+        ("", -120),
+    ]
+    assert first + rest == found
+
+
+def test_the_trial_balance_adds_up_to_zero_in_each_currency(shell: Shell, config: Path):
+    shell("billing", "account", "open", "sponsor:radio", "--currency", "QQB", "-c", config)
+    shell("billing", "refund", CHARGE, "--double", "--reason", "no-order", "-c", config)
+
+    told = shell("billing", "balance", "-c", config)
+    as_json = shell("billing", "balance", "--json", "-c", config).json
+
+    assert told.code == 0
+    assert [" ".join(line.split()) for line in told.out.splitlines()] == [
+        "CNY house bad_debt 1 0.00",
+        "CNY house funding 1 -1000.00",
+        "CNY house goodwill 1 -1.20",
+        "CNY house receivable 1 0.00",
+        "CNY house revenue 1 500.00",
+        "CNY wallets partner 1 501.20",
+        "CNY sum 0.00",
+        "QQB house bad_debt 1 0.0",
+        "QQB house funding 1 0.0",
+        "QQB house goodwill 1 0.0",
+        "QQB house receivable 1 0.0",
+        "QQB house revenue 1 0.0",
+        "QQB wallets sponsor 1 0.0",
+        "QQB sum 0.0",
+    ]
+    assert (as_json["balanced"], as_json["sums"], as_json["holds"]) == (True, {"CNY": 0, "QQB": 0}, [])
+    before = shell("billing", "balance", "--as-of", "2006-01-01T00:00:00Z", "--json", "-c", config).json
+    assert {each["balance_minor"] for each in before["classes"]} == {0}
+    assert shell("billing", "balance", "--as-of", "yesterday", "-c", config).code == 2
+
+
+# -- vouchers -----------------------------------------------------------------------------------------------------------------
+
+
+def make(shell: Shell, config: Path, *more: object) -> list[str]:
+    file = config.parent / "codes.csv"
+    made = shell("billing", "voucher", "make", "spring", "--count", 3, "--value", "10.00", "-o", file, *more, "-c", config)
+    assert made.code == 0, made.err
+    assert file.stat().st_mode & 0o777 == 0o600
+    return [line.partition(",")[0] for line in file.read_text("ascii").splitlines()[1:]]
+
+
+def test_a_voucher_brings_its_value_once(shell: Shell, config: Path):
+    code, other, _ = make(shell, config)
+    shell("billing", "account", "open", "sponsor:radio", "--currency", "CNY", "-c", config)
+    before = free(shell, config)
+
+    first = shell("billing", "voucher", "redeem", "partner:acme", "--code", code.lower().replace("-", ""), "-c", config)
+    again = shell("billing", "voucher", "redeem", "partner:acme", "--code", code, "-c", config)
+    stolen = shell("billing", "voucher", "redeem", "sponsor:radio", "--code", code, "-c", config)
+
+    assert first.out == f"partner:acme: 10.00 CNY brought in; {(before + 1000) / 100:.2f} CNY free\n"
+    assert "before, by this code" in again.out
+    assert (stolen.code, stolen.err) == (3, "error: this code brings nothing\n")
+    assert free(shell, config) == before + 1000
+    (batch,) = shell("billing", "voucher", "list", "--json", "-c", config).json["batches"]
+    assert (batch["live"], batch["redeemed"], batch["void"], batch["value_minor"]) == (2, 1, 0, 1000)
+    assert books(shell, config) == set()
+    stored = b"".join(path.read_bytes() for path in config.parent.glob("bellhop.db*"))
+    assert code.encode() not in stored
+    assert other.encode() not in stored
+
+
+def test_void_vouchers_bring_nothing_and_are_never_made_twice(shell: Shell, config: Path):
+    code, other, _ = make(shell, config)
+
+    one = shell("billing", "voucher", "void", "spring", "--code", other, "-c", config)
+    rest = shell("billing", "voucher", "void", "spring", "-c", config)
+    again = shell("billing", "voucher", "make", "spring", "--count", 1, "--value", "1", "-o", config.parent / "x.csv", "-c", config)
+
+    assert (one.out, rest.out) == ("spring: 1 vouchers are void now\n", "spring: 2 vouchers are void now\n")
+    assert shell("billing", "voucher", "redeem", "partner:acme", "--code", code, "-c", config).code == 3
+    assert (again.code, again.err, (config.parent / "x.csv").exists()) == (3, 'error: there is a batch "spring" already\n', False)
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (("--value", "-1"), "error: value: must be above zero\n"),
+        (("--value", "0"), "error: value: must be above zero\n"),
+        (("--currency", "XYZ"), "error: --value: unknown currency 'XYZ'; it is neither in ISO 4217 nor a coin of [[coins]]\n"),
+        (("--count", "0"), "error: count: must be 1 to 100000\n"),
+    ],
+)
+def test_vouchers_that_are_none_are_refused_and_no_file_is_written(shell: Shell, config: Path, more: tuple[str, ...], line: str):
+    file = config.parent / "codes.csv"
+    refused = shell("billing", "voucher", "make", "b", "--count", 3, "--value", "10.00", *more, "-o", file, "-c", config)
+
+    assert (refused.code in (2, 3), refused.err, file.exists()) == (True, line, False)
+
+
+def test_codes_are_not_written_over_a_file_and_then_there_are_none(shell: Shell, config: Path):
+    file = config.parent / "codes.csv"
+    file.write_text("mine")
+
+    refused = shell("billing", "voucher", "make", "b", "--count", 3, "--value", "10.00", "-o", file, "-c", config)
+
+    assert (refused.code, file.read_text()) == (3, "mine")
+    assert shell("billing", "voucher", "list", "-c", config).out == "no vouchers yet; `bellhop billing voucher make` makes some\n"
+
+
+def test_a_voucher_of_another_currency_is_refused_and_stays_live(shell: Shell, config: Path):
+    code, *_ = make(shell, config, "--currency", "QQB", "--value", "10")
+
+    refused = shell("billing", "voucher", "redeem", "partner:acme", "--code", code, "-c", config)
+
+    assert (refused.code, refused.err) == (3, "error: this voucher is in QQB, and the wallet in CNY\n")
+    shell("billing", "account", "open", "partner:acme", "--currency", "QQB", "-c", config)
+    assert shell("billing", "voucher", "redeem", "partner:acme", "--code", code, "--currency", "QQB", "-c", config).code == 0

@@ -57,12 +57,15 @@ def _vouchers() -> None:
     )
     op.create_table(
         "voucher",
-        sa.Column("id", _ID, primary_key=True, autoincrement=False, comment="also of the transfer that redeemed it"),
+        sa.Column("id", _ID, primary_key=True, autoincrement=False),
         sa.Column("batch_id", sa.BigInteger(), nullable=False),
         sa.Column("code_hash", sa.String(64), nullable=False, unique=True, comment="SHA-256 of an 80-bit random code"),
         sa.Column("state", sa.SmallInteger(), nullable=False, comment="0 live, 10 redeemed, 11 void"),
         sa.Column("wallet", sa.BigInteger(), comment="that it was redeemed into"),
+        sa.Column("transfer_id", sa.BigInteger(), unique=True, comment="that redeemed it"),
         sa.Column("ended_at", sa.BigInteger()),
-        sa.CheckConstraint("(state = 10) = (wallet IS NOT NULL)", name="voucher_redeemed_into_a_wallet"),
+        sa.CheckConstraint(
+            "(state = 10) = (wallet IS NOT NULL) AND (state = 10) = (transfer_id IS NOT NULL)", name="voucher_redeemed_by_a_transfer"
+        ),
     )
     op.create_index("voucher_of_batch", "voucher", ["batch_id", "id"])
