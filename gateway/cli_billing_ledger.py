@@ -369,7 +369,7 @@ def _line(done: Corrected, told: str) -> str:
 
 
 def _waiting(charge: int | str, approval_id: int | None) -> str:
-    return f"{charge}: waits for a second person; he says `bellhop billing approval approve {approval_id}`"
+    return f"{charge}: waits for a second person: `bellhop billing approval approve {approval_id}`"
 
 
 def _coins(amount_minor: int, currency: str) -> str:

@@ -144,7 +144,7 @@ def test_a_large_refund_waits_for_a_second_person_and_is_done_by_him(shell: Shel
     approved = shell("billing", "approval", "approve", request["id"], "--as", "wang", "-c", config)
     again = shell("billing", "approval", "approve", request["id"], "--as", "zhao", "-c", config)
 
-    assert asked.out == f"512: waits for a second person; he says `bellhop billing approval approve {request['id']}`\n"
+    assert asked.out == f"512: waits for a second person: `bellhop billing approval approve {request['id']}`\n"
     assert (own.code, own.err) == (3, f"error: request {request['id']} is your own; another person has to decide it\n")
     assert (approved.code, approved.out.partition(":")[2][:58]) == (0, ' refund of -500.00 CNY on charge:512 approved by wang: {"c')
     assert (again.code, again.err) == (3, f"error: request {request['id']} was approved by wang before\n")

@@ -117,4 +117,4 @@ def test_the_machine_finds_a_seeded_fault(monkeypatch: pytest.MonkeyPatch, fault
     fault(monkeypatch)
 
     with pytest.raises(FOUND):
-        run_machine(examples=60, steps=20)
+        run_machine(examples=150, steps=30)
