@@ -198,10 +198,12 @@ def trial_balance(conn: Connection, *, as_of_us: int | None = None) -> list[Clas
     went = select(transfer.c.debit_account.label("id"), (-transfer.c.posted_minor).label("minor")).where(is_posted)
     moved = came.union_all(went).subquery()
     by_account = select(moved.c.id, func.sum(moved.c.minor).label("minor")).group_by(moved.c.id).subquery()
-    total = func.sum(func.coalesce(by_account.c.minor, 0))
-    query = select(account.c.currency, _class(), func.count(), total).outerjoin(by_account, by_account.c.id == account.c.id)
-    found = conn.execute(query.group_by(account.c.currency, _class()).order_by(account.c.currency, _class()))
-    return [ClassTotal(currency, name, int(accounts), int(minor)) for currency, name, accounts, minor in found]
+    # The class is a column of its own before it is grouped by: PostgreSQL does not see that two texts with parameters are one.
+    minor = func.coalesce(by_account.c.minor, 0).label("minor")
+    each = select(account.c.currency, _class().label("name"), minor).outerjoin(by_account, by_account.c.id == account.c.id).subquery()
+    totals = select(each.c.currency, each.c.name, func.count(), func.sum(each.c.minor)).group_by(each.c.currency, each.c.name)
+    found = conn.execute(totals.order_by(each.c.currency, each.c.name))
+    return [ClassTotal(currency, name, int(accounts), int(total)) for currency, name, accounts, total in found]
 
 
 def hold_ages(conn: Connection, *, now_us: int) -> list[HoldAge]:
