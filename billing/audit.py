@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, text
 
-from billing.errors import AuditError
+from billing import names
+from billing.errors import AuditError, NameRefusedError
 from billing.schema import audit_log
 
 ACTOR_CHARS_MAX = 64
@@ -44,8 +45,10 @@ class Entry(NamedTuple):
 
 def record(conn: Connection, act: Act, *, now_us: int) -> int:
     """Append an act; its number. Raises AuditError for an actor without a name."""
-    if not 0 < len(act.actor) <= ACTOR_CHARS_MAX or not act.actor.isprintable():
-        raise AuditError(f"an actor has 1 to {ACTOR_CHARS_MAX} printable characters")
+    try:
+        names.checked(act.actor, "actor", ACTOR_CHARS_MAX)
+    except NameRefusedError as error:
+        raise AuditError(str(error)) from None
     if conn.dialect.name == "postgresql":
         conn.execute(text("LOCK TABLE audit_log IN EXCLUSIVE MODE"))
     last = conn.execute(select(audit_log.c.seq, audit_log.c.hash).order_by(audit_log.c.seq.desc()).limit(1)).first()

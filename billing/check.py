@@ -7,30 +7,22 @@ books balance by construction; what can break is the agreement of charge, transf
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from billing import check_ledger
 from billing.check_exports import EXPORT_INVARIANTS
-from billing.invariant import Invariant
+from billing.invariant import Invariant, Violation
 
 __all__ = ["INVARIANTS", "Invariant", "Violation", "check", "message_invariants"]
 
 _SAMPLES = 5
 
 
-@dataclass(frozen=True)
-class Violation:
-    """A broken invariant: how many rows break it, and the first of them."""
-
-    invariant: str
-    detail: str
-    count: int
-
-
 def check(conn: Connection, extra: Sequence[Invariant] = ()) -> list[Violation]:
     """Try every invariant of the ledger, then those of the caller; an empty list is good news."""
-    return [violation for invariant in (*INVARIANTS, *extra) if (violation := _try(conn, invariant)) is not None]
+    tried = (_try(conn, invariant) for invariant in (*INVARIANTS, *check_ledger.INVARIANTS, *extra))
+    return [violation for violation in (*tried, check_ledger.audit_chain(conn)) if violation is not None]
 
 
 def message_invariants(message: str = "message", segment: str = "segment") -> tuple[Invariant, ...]:

@@ -9,11 +9,15 @@ BillingError
     UnknownChargeError     no such charge
     ReferenceReusedError   the same reference with other content: refused, nothing written
     SettlementMismatchError the settlement speaks of another wallet or hold than the row does: our bug
+    CorrectionRefusedError a refund, adjustment, goodwill or write-off that its charge does not allow; names the field
     LedgerBrokenError      two rows that must agree do not: stop and look
   RerateError              a run of pricing anew that its state, or the four eyes, forbid
   SuspenseError            an event that does not wait to be priced
   PeriodError              a day or month that is none, or a step its state forbids
   AuditError               an act without an actor
+  ApprovalError            a request that nobody may decide, or not any more
+  VoucherError             a code that brings nothing, or a batch that can't be made
+  NameRefusedError         a name no file or spreadsheet should carry
   ExportError              an export that can't be written as asked
   DeliveryError            a file that can't be brought to its target, or an answer its state forbids
   CarrierFileError         a carrier's file, or the profile that reads it, that can't be used: names line and field
@@ -71,6 +75,14 @@ class SettlementMismatchError(LedgerError):
     """The settlement speaks of another wallet or hold than the charge row does."""
 
 
+class CorrectionRefusedError(LedgerError):
+    """A correction its charge does not allow; `remaining_minor` says what could still be given back, where that was the bound."""
+
+    def __init__(self, field: str, text: str, remaining_minor: int | None = None) -> None:
+        super().__init__(f"{field}: {text}")
+        self.field, self.text, self.remaining_minor = field, text, remaining_minor
+
+
 class LedgerBrokenError(LedgerError):
     """Two rows that must agree do not."""
 
@@ -89,6 +101,22 @@ class PeriodError(BillingError):
 
 class AuditError(BillingError):
     """An act without an actor."""
+
+
+class ApprovalError(BillingError):
+    """A request that nobody may decide, or not any more."""
+
+
+class VoucherError(BillingError):
+    """A code that brings nothing, or a batch that can't be made."""
+
+
+class NameRefusedError(BillingError):
+    """A name no file or spreadsheet should carry."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(f"{field}: {text}")
+        self.field, self.text = field, text
 
 
 class ExportError(BillingError):

@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from billing.currencies import COINS, EXPONENT_MAX, ISO
 from billing.errors import MoneyError
 
-# Digits after the point. QQB is a virtual currency (1 coin is 10 points) and has a ledger of its own.
-EXPONENTS: dict[str, int] = {
-    **dict.fromkeys(("AUD", "BRL", "CAD", "CHF", "CNY", "EUR", "GBP", "HKD", "IDR", "INR", "MOP", "MYR", "NZD", "PHP"), 2),
-    **dict.fromkeys(("RUB", "SEK", "SGD", "THB", "TWD", "USD", "ZAR"), 2),
-    **dict.fromkeys(("JPY", "KRW", "VND"), 0),
-    **dict.fromkeys(("BHD", "KWD", "TND"), 3),
-    "QQB": 1,
-}
+# Digits after the point, of every currency there is and of the coins that are configured.
+EXPONENTS: dict[str, int] = {**ISO, **COINS}
 
+_CODE = re.compile(r"[A-Z]{3,8}", re.ASCII)
 _AMOUNT = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]+))?", re.ASCII)
 
 
@@ -24,7 +20,19 @@ def exponent(currency: str) -> int:
     try:
         return EXPONENTS[currency]
     except KeyError:
-        raise MoneyError(f"unknown currency {currency!r}") from None
+        raise MoneyError(f"unknown currency {currency[:16]!r}; it is neither in ISO 4217 nor a coin of [[coins]]") from None
+
+
+def add_coin(code: str, digits: int) -> None:
+    """Make a virtual coin known; raises MoneyError for a code of ISO 4217, or one that is known with other digits."""
+    if _CODE.fullmatch(code) is None:
+        raise MoneyError(f"{code[:16]!r} is no code of a coin: 3 to 8 capital letters")
+    if not 0 <= digits <= EXPONENT_MAX:
+        raise MoneyError(f"a coin has 0 to {EXPONENT_MAX} digits after the point, not {digits}")
+    if EXPONENTS.setdefault(code, digits) != digits:
+        raise MoneyError(f"{code} is known with {EXPONENTS[code]} digits after the point")
+    if code in ISO:
+        raise MoneyError(f"{code} is a currency of ISO 4217, and no coin")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from billing import money
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, check_credit, reading, secret_from, top_up, writing
 from gateway.connectors.embedded.limits import Limits
 from gateway.connectors.embedded.text import check_name, check_password
@@ -56,7 +57,7 @@ def add(
     typer.echo(
         json.dumps({"account": made.id, "nick": nick})
         if as_json
-        else f"account   {made.id}\nnick      {nick}\ncredit    {first} {opened.currency} (minor units)"
+        else f"account   {made.id}\nnick      {nick}\ncredit    {money.Money(first, opened.currency)}"
     )
 
 
@@ -74,7 +75,8 @@ def list_accounts(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> 
         typer.echo(json.dumps({"accounts": [each._asdict() for each in found]}, ensure_ascii=False))
         return
     for each in found:
-        typer.echo(f"{each.number}  {each.nick:<32}  {each.available_minor} {each.currency} free, {each.held_minor} held")
+        free, held = money.Money(each.available_minor, each.currency), money.format_minor(each.held_minor, each.currency)
+        typer.echo(f"{each.number}  {each.nick:<32}  {free} free, {held} held")
     if not found:
         typer.echo("no accounts yet; `bellhop account add NICK` makes one")
 
@@ -101,7 +103,7 @@ def top_up_account(
             raise Refused(f"there is no account {number}; `bellhop account list` shows them")
         done = top_up(opened, conn, f"im:{number}", amount, reference or f"cli:{opened.new_id()}")
     told = "topped up" if done.is_new else "this reference was topped up before"
-    line = f"{number}: {told}; {done.available_minor} {done.currency} free"
+    line = f"{number}: {told}; {money.Money(done.available_minor, done.currency)} free"
     typer.echo(json.dumps({"account": number, **done._asdict()}) if as_json else line)
 
 

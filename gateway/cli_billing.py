@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from billing.check import Violation
+from gateway import cli_billing_approval, cli_billing_ledger, cli_billing_voucher
 from gateway.cli_billing_answers import answer
 from gateway.cli_billing_delivery import ack, deliver, list_files, reject
 from gateway.cli_billing_export import export_charges
@@ -42,6 +43,10 @@ for name, command in (("deliver", deliver), ("ack", ack), ("reject", reject)):
 billing.add_typer(reconcile, name="reconcile")
 billing.add_typer(settle, name="settle")
 billing.command("statement")(write_statement)
+cli_billing_ledger.add_to(billing)
+billing.add_typer(cli_billing_approval.approval, name="approval")
+billing.add_typer(cli_billing_voucher.voucher, name="voucher")
+billing.add_typer(cli_billing_approval.log, name="audit")
 
 
 @billing.command()

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from sqlalchemy import Connection
 
-from billing import book
+from billing import book, money
 from gateway import cli_partner_rules as rules
 from gateway.cli_partner_options import merged, with_policy_options
 from gateway.cli_partner_rules import NAME_CHARS_MAX, check_password, hash_of, told, unknown
@@ -66,7 +66,7 @@ def add(
         return
     typer.echo(f"partner   {name}\nAPI key   {api_key}   (shown only now)")
     typer.echo(f"SMPP      {f'may bind as {name}' if password else 'may not bind, it has no password'}")
-    typer.echo(f"credit    {credit} {opened.currency} (minor units)")
+    typer.echo(f"credit    {money.Money(credit, opened.currency)}")
 
 
 @partner.command("list")
@@ -85,7 +85,8 @@ def list_partners(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> 
     for each in found:
         state = "enabled" if each.is_enabled else "disabled"
         door = "SMPP and HTTP" if each.may_bind else "HTTP"
-        typer.echo(f"{each.name:<15}  {state:<8}  {door:<13}  {each.available_minor} {each.currency} free, {each.held_minor} held")
+        free, held = money.Money(each.available_minor, each.currency), money.format_minor(each.held_minor, each.currency)
+        typer.echo(f"{each.name:<15}  {state:<8}  {door:<13}  {free} free, {held} held")
     if not found:
         typer.echo("no partners yet; `bellhop partner add NAME` makes one")
 
@@ -153,7 +154,7 @@ def top_up_partner(
             raise unknown(name)
         done = top_up(opened, conn, f"partner:{name}", amount, reference or f"cli:{opened.new_id()}")
     told = "topped up" if done.is_new else "this reference was topped up before"
-    line = f"{name}: {told}; {done.available_minor} {done.currency} free"
+    line = f"{name}: {told}; {money.Money(done.available_minor, done.currency)} free"
     typer.echo(json.dumps({"partner": name, **done._asdict()}) if as_json else line)
 
 

@@ -6,7 +6,9 @@ import getpass
 
 import typer
 
+from billing import names
 from billing.audit import ACTOR_CHARS_MAX
+from billing.errors import NameRefusedError
 from gateway.errors import ConfigError
 
 ACTOR_OPTION = typer.Option("", "--as", metavar="NAME", help="Who does this; without it, the name you are logged in with.")
@@ -19,9 +21,10 @@ def actor(typed: str) -> str:
 
 def check_name(option: str, name: str) -> str:
     """A name that acts can be logged under; raises ConfigError naming the option."""
-    if not 0 < len(name) <= ACTOR_CHARS_MAX or not name.isprintable() or name != name.strip():
-        raise ConfigError([f"{option}: a name has 1 to {ACTOR_CHARS_MAX} printable characters, and no space at its ends"])
-    return name
+    try:
+        return names.checked(name, option, ACTOR_CHARS_MAX)
+    except NameRefusedError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def _logged_in() -> str:

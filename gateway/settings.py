@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from gateway.settings_billing import Billing, Carrier, ExportProfile, ExportTarget, check_exports
+from billing import money
+from billing.errors import MoneyError
+from gateway.settings_billing import Billing, Carrier, Coin, ExportProfile, ExportTarget, check_exports
 from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
@@ -158,6 +160,7 @@ class Settings(Section):
     carriers: tuple[Carrier, ...] = Field(default=(), description=Carrier.__doc__)
     export_profiles: tuple[ExportProfile, ...] = Field(default=(), description=ExportProfile.__doc__)
     export_targets: tuple[ExportTarget, ...] = Field(default=(), description=ExportTarget.__doc__)
+    coins: tuple[Coin, ...] = Field(default=(), description=Coin.__doc__)
     backlog: Backlog = Field(default=Backlog(), description=Backlog.__doc__)
     log: Log = Field(default=Log(), description=Log.__doc__)
     metrics: Metrics = Field(default=Metrics(), description=Metrics.__doc__)
@@ -165,6 +168,17 @@ class Settings(Section):
     @model_validator(mode="after")
     def _exports_fit(self) -> Settings:
         check_exports(self.billing, self.export_profiles, self.export_targets)
+        return self
+
+    @model_validator(mode="after")
+    def _currencies_are_known(self) -> Settings:
+        places = [(f"services.{service.name}.currency", service.currency, "0") for service in self.services]
+        limits = [(f"billing.approval_above.{code}", code, amount) for code, amount in self.billing.approval_above.items()]
+        for place, currency, amount in places + limits:
+            try:
+                money.parse(amount, currency)
+            except MoneyError as error:
+                raise ValueError(f"{place}: {error}") from None
         return self
 
     @model_validator(mode="after")

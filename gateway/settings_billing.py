@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from billing.errors import ExportError
+from billing import money
+from billing.errors import ExportError, MoneyError
 from billing.profile import Profile, checked, columns_from
 from gateway.settings_routes import Zone
-from gateway.settings_section import Port, Seconds, Section
+from gateway.settings_section import Currency, Port, Seconds, Section
 
 MASK_KEY_CHARS_MIN = 16
 FileWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")]
@@ -108,6 +109,39 @@ class Billing(Section):
         if 0 < len(key.get_secret_value()) < MASK_KEY_CHARS_MIN:
             raise ValueError(f"at least {MASK_KEY_CHARS_MIN} characters")
         return key
+
+    approval_above: dict[Currency, str] = Field(
+        default={},
+        description='From which amount on a second person must approve what is given back or booked, such as { CNY = "100.00" };'
+        " a currency that is not named: 100 of it",
+    )
+    approval_days: int = Field(14, ge=1, le=365, description="How long a request waits for a second person")
+    refund_multiplier: int = Field(2, ge=2, le=10, description="What `bellhop billing refund --double` gives back, times what was charged")
+
+    @field_validator("approval_above")
+    @classmethod
+    def _is_no_nonsense(cls, typed: dict[str, str]) -> dict[str, str]:
+        for currency, amount in typed.items():
+            # The code itself is looked at when all coins are known.
+            if not amount.replace(".", "", 1).isdecimal() or not amount.isascii():
+                raise ValueError(f"{currency}: {amount[:32]!r} is no amount such as 100.00")
+        return typed
+
+
+class Coin(Section):
+    """A virtual coin beside the currencies of ISO 4217; it has wallets and sums of its own. QQB is known without being named."""
+
+    code: Currency = Field(description="Its code, 3 to 8 capital letters, and none of ISO 4217")
+    exponent: int = Field(0, ge=0, le=6, description="Digits after the point")
+
+    @model_validator(mode="after")
+    def _is_known_from_now_on(self) -> Coin:
+        # Amounts are read and written all over the program: what a code means is one table, and this is where it grows.
+        try:
+            money.add_coin(self.code, self.exponent)
+        except MoneyError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class Carrier(Section):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=32)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,8}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 SecondsOrOff = Annotated[float, Field(ge=0, le=86_400)]
 Ton = Annotated[int, Field(ge=0, le=6)]

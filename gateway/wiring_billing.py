@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from billing import masking
+from billing import masking, money
+from billing.approvals import Limits
+from billing.booking import Booking
 from billing.carriers import Carrier, Carriers
 from billing.profile import Profile
 from gateway.errors import ConfigError
@@ -33,3 +35,15 @@ def profile_of(settings: Settings, name: str) -> Profile:
 def mask_key_of(settings: Settings) -> bytes:
     """The key of masked numbers."""
     return settings.billing.mask_key.get_secret_value().encode()
+
+
+def booking_of(settings: Settings) -> Booking:
+    """Where corrections and other acts of people are booked."""
+    return Booking(carriers_of(settings))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """From which amounts on a second person is asked."""
+    billing = settings.billing
+    above = {currency: money.parse(amount, currency).amount_minor for currency, amount in billing.approval_above.items()}
+    return Limits(above, billing.approval_days)
