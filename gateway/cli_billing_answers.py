@@ -98,9 +98,9 @@ def _window(since: str, until: str, rows_max: int, opened: Opened) -> Window:
     least, before = 0, Window().before
     try:
         if since:
-            least = id_floor(calendar.span_of(calendar.parse(since), zone).from_us)
+            least = min(id_floor(calendar.span_of(calendar.parse(since), zone).from_us), ID_MAX)
         if until:
-            before = id_floor(calendar.span_of(calendar.parse(until), zone).from_us)
+            before = min(id_floor(calendar.span_of(calendar.parse(until), zone).from_us), ID_MAX)
     except PeriodError as error:
         raise ConfigError([f"--from, --to: {error}"]) from None
     return Window(least, before, rows_max)

@@ -11,6 +11,7 @@ from billing.carriers import Carrier, Carriers
 from billing.profile import Profile
 from gateway.errors import ConfigError
 from gateway.settings import Settings
+from gateway.web.billing_door import Rules
 
 
 def carriers_of(settings: Settings) -> Carriers:
@@ -47,3 +48,9 @@ def limits_of(settings: Settings) -> Limits:
     billing = settings.billing
     above = {currency: money.parse(amount, currency).amount_minor for currency, amount in billing.approval_above.items()}
     return Limits(above, billing.approval_days)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the billing staff's door needs to know."""
+    billing = settings.billing
+    return Rules(limits_of(settings), billing.refund_multiplier, billing.export_folder, billing.plan)
