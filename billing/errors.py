@@ -11,6 +11,7 @@ BillingError
     SettlementMismatchError the settlement speaks of another wallet or hold than the row does: our bug
     LedgerBrokenError      two rows that must agree do not: stop and look
   PeriodError              a day or month that is none, or a step its state forbids
+  SubscriptionError        no such subscription or offer, or one that cannot be had so
   AuditError               an act without an actor
   ExportError              an export that can't be written as asked
 """
@@ -71,6 +72,10 @@ class LedgerBrokenError(LedgerError):
 
 class PeriodError(BillingError):
     """A day or month that is none, or a step its state forbids."""
+
+
+class SubscriptionError(BillingError):
+    """No such subscription or offer, or one that cannot be had so."""
 
 
 class AuditError(BillingError):

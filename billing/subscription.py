@@ -53,7 +53,8 @@ class Rules(NamedTuple):
     first_charge_after_us: int = 72 * HOUR_US
     reminder_days_before: int = 3
     failed_cycles_max: int = 2
-    gone_codes: frozenset[str] = frozenset({"CB:0001", "CB:0053"})
+    unpaid_codes: frozenset[str] = frozenset({"CB:0007"})  # of a billing message: the balance is too low
+    gone_codes: frozenset[str] = frozenset({"CB:0001", "CB:0053"})  # no such user
     zone: tzinfo = UTC
 
 

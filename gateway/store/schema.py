@@ -22,11 +22,11 @@ from sqlalchemy import (
     text,
 )
 
-from billing import schema_periods
+from billing import schema_periods, schema_subscription
 from billing.schema import Id, metadata
 
 # All tables stand on the ledger's metadata; these are named here so that whoever has it has them.
-BILLING_TABLES = (schema_periods.period, schema_periods.period_total, schema_periods.rerate_run)
+BILLING_TABLES = (schema_periods.period, schema_periods.period_total, schema_periods.rerate_run, schema_subscription.subscription)
 
 partner = Table(
     "partner",
