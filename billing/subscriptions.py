@@ -6,7 +6,7 @@ saw an older one has his transaction refused. The primary key of `subscription_c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
@@ -96,26 +96,35 @@ class Asked(NamedTuple):
 class Subscriptions:
     """The steps of subscriptions to these offers."""
 
-    def __init__(self, offers: Mapping[str, Offer], *, into: Booking, revenue: int, new_id: Callable[[], int]) -> None:
+    def __init__(self, offers: Mapping[str, Offer], *, into: Booking, revenue: int) -> None:
         self.offers = offers
         self._into = into
         self._revenue = revenue
-        self._new_id = new_id
 
-    def order(self, conn: Connection, offer: Offer, subscriber: str, link: str | None, evidence: Evidence) -> Ordered:
+    def order(self, conn: Connection, id_: int, offer: Offer, subscriber: str, link: str | None, evidence: Evidence) -> Ordered:
         """Begin a subscription, or find the one the subscriber has."""
         known = live_of(conn, subscriber, offer.name)
         if known is not None:
             return Ordered(Taken(known), False)
         begun = subscription.order(evidence.at, self.rules(offer, link))
-        row = Subscription(self._new_id(), offer.name, subscriber, offer.short_code, link, offer.price_minor, offer.currency, 0, begun.life)
+        row = Subscription(id_, offer.name, subscriber, offer.short_code, link, offer.price_minor, offer.currency, 0, begun.life)
         conn.execute(rows.insert(), _row(row))
         self._keep(conn, row.id, "order", evidence)
         return Ordered(Taken(row, _texts(begun)), True)
 
-    def take(self, conn: Connection, id_: int, event: Event, evidence: Evidence | None = None, *, seen: int | None = None) -> Taken:
+    def take(
+        self,
+        conn: Connection,
+        id_: int,
+        event: Event,
+        evidence: Evidence | None = None,
+        *,
+        charge_id: int | None = None,
+        seen: int | None = None,
+    ) -> Taken:
         """Take one step; what it asks for from a wallet or a carrier's bill is collected at once.
 
+        `charge_id` is for a Tick, should it collect.
         `seen`: the version the caller decided by; at another one nothing is done. Raises SubscriptionError for an unknown one.
         """
         row = locked(conn, id_)
@@ -136,7 +145,8 @@ class Subscriptions:
         if to_bill is not None:
             assert offer is not None
             if not offer.on_delivery:
-                answered = self._collect(conn, row, offer, to_bill, event.at)
+                assert charge_id is not None
+                answered = self._collect(conn, row, offer, to_bill, charge_id, event.at)
                 after = subscription.step(life, answered, rules)
                 life, texts, to_bill = after.life, (*texts, *_texts(after)), None
         return Taken(_write(conn, row, life), texts, to_bill)
@@ -144,8 +154,10 @@ class Subscriptions:
     def billed(self, conn: Connection, row: Subscription, asked: Charge, charge_id: int, now_us: int) -> None:
         """The billing message of a cycle was accepted, with a charge of its own that is held now: the cycle's."""
         record(conn, row.id, asked, charge_id, CycleState.ASKED, now_us)
+        offer = self.offers.get(row.offer)
+        provider = None if offer is None else offer.provider
         changed = update(charge).where(charge.c.id == charge_id, charge.c.state == int(ChargeState.HELD))
-        if conn.execute(changed.values(subscription=row.id, cycle=asked.cycle)).rowcount != 1:
+        if conn.execute(changed.values(subscription=row.id, cycle=asked.cycle, provider=provider)).rowcount != 1:
             raise LedgerBrokenError("a billing message has no charge")
 
     def unbillable(self, conn: Connection, row: Subscription, asked: Charge, code: str, now_us: int) -> Taken:
@@ -172,7 +184,7 @@ class Subscriptions:
             return Taken(row)
         return self.take(conn, row.id, event)
 
-    def refused_later(self, conn: Connection, id_: int, cycle: int, code: str, now_us: int) -> Taken:
+    def refused_later(self, conn: Connection, id_: int, cycle: int, code: str, *, correction_id: int, now_us: int) -> Taken:
         """The carrier tells, after the fact, that it could not collect a cycle: its charge is reversed, once.
 
         The same again changes nothing; raises ReferenceReusedError for another code, SubscriptionError for a cycle never charged.
@@ -190,7 +202,7 @@ class Subscriptions:
         left = int(amount) + int(made)
         if left > 0:
             cause, reason = f"subrefused:{id_}:{cycle}", f"carrier:{code}"[:64]
-            reversal = corrections.Correction(self._new_id(), int(known.charge), RecordType.REVERSAL, -left, cause, reason, self._revenue)
+            reversal = corrections.Correction(correction_id, int(known.charge), RecordType.REVERSAL, -left, cause, reason, self._revenue)
             corrections.post(conn, reversal, into=self._into, now_us=now_us)
         changed = {"state": int(CycleState.FAILED), "code": code, "answered_at": now_us}
         conn.execute(update(cycles).where(cycles.c.subscription == id_, cycles.c.cycle == cycle).values(changed))
@@ -200,11 +212,10 @@ class Subscriptions:
         """An offer's rules on the clock of the carrier its subscriber came by."""
         return offer.rules._replace(zone=self._into.carriers.of_link(link).zone)
 
-    def _collect(self, conn: Connection, row: Subscription, offer: Offer, asked: Charge, now_us: int) -> Event:
+    def _collect(self, conn: Connection, row: Subscription, offer: Offer, asked: Charge, charge_id: int, now_us: int) -> Event:
         terms = Terms(
             row.id, row.subscriber, offer.service, row.short_code, row.link, row.price_minor, row.currency, offer.name, offer.provider
         )
-        charge_id = self._new_id()
         code = collect(conn, terms, asked, charge_id, into=self._into, revenue=self._revenue, now_us=now_us)
         if code is not None:
             record(conn, row.id, asked, None, CycleState.FAILED, now_us, code)

@@ -46,6 +46,7 @@ from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
 from gateway.services.replay import Replay
 from gateway.services.routing import Routing
+from gateway.services.subscribing import Subscribing
 from gateway.services.sweep import Sweep
 from gateway.services.telling import CONNECTOR
 from gateway.settings import Settings
@@ -57,7 +58,7 @@ from gateway.tally import Tally
 from gateway.telemetry import Metrics
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
-from gateway.wiring_billing import carriers_of
+from gateway.wiring_billing import carriers_of, ordering_of
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
@@ -129,6 +130,8 @@ class Gateway:
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
+        if self.subscribing is not None:
+            self._spawn(self.subscribing.run(), "subscriptions")
         self._spawn(self.outbinds.run(), "outbind")
         self._spawn(self.replay.run(), "parked receipts")
         self._spawn(self.asking.run(), "overdue receipts")
@@ -187,7 +190,9 @@ class Gateway:
             world, writer, reader, self.dispatch, self.reception, outcome=rows, noticed=self._noticed, counted=self.tally.recalled
         )
         self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
-        self.receiving = Receiving(self.catalogue, accounts.ids, self.books)
+        ordering = ordering_of(settings, self.books, self.catalogue.revenue_account)
+        self.receiving = Receiving(self.catalogue, accounts.ids, self.books, ordering)
+        self.subscribing = None if ordering is None else Subscribing(world, writer, reader, self.dispatch, self.catalogue, ordering)
         carrier = CarrierSide(
             world,
             writer,

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
+from gateway import settings_offers
 from gateway.settings_billing import Billing, Carrier
+from gateway.settings_offers import Offer
 from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
@@ -156,6 +158,7 @@ class Settings(Section):
     messenger: Messenger = Field(default=Messenger(), description=Messenger.__doc__)
     billing: Billing = Field(default=Billing(), description=Billing.__doc__)
     carriers: tuple[Carrier, ...] = Field(default=(), description=Carrier.__doc__)
+    offers: tuple[Offer, ...] = Field(default=(), description=Offer.__doc__)
     backlog: Backlog = Field(default=Backlog(), description=Backlog.__doc__)
     log: Log = Field(default=Log(), description=Log.__doc__)
     metrics: Metrics = Field(default=Metrics(), description=Metrics.__doc__)
@@ -168,6 +171,12 @@ class Settings(Section):
         for link in self.links:
             if link.carrier and link.carrier not in known:
                 raise ValueError(f"links.{link.name}.carrier: there is no carrier {link.carrier!r}; known are: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _offers_fit(self) -> Settings:
+        services, codes = {each.name for each in self.services}, {each.number for each in self.short_codes}
+        settings_offers.check(self.offers, services, codes, has_free_service=any(not each.price for each in self.services))
         return self
 
 

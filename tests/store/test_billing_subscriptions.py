@@ -55,7 +55,7 @@ class Desk:
             self.house = book.ensure_house(conn, "CNY", new_id=self.next_id, now_us=1)
             self.wallet = book.open_account(conn, 77, ACCOUNT, "CNY", True, 1)
         offers = {offer.name: offer for offer in (NEWS, GAME)}
-        self.steps = Subscriptions(offers, into=self.booking, revenue=self.house.revenue, new_id=self.next_id)
+        self.steps = Subscriptions(offers, into=self.booking, revenue=self.house.revenue)
 
     @classmethod
     def again(cls, engine: Engine, first_id: int) -> Desk:
@@ -69,7 +69,7 @@ class Desk:
 
     def order(self, offer: Offer = NEWS, subscriber: str = PHONE, at: int = NOON) -> subscriptions.Ordered:
         with self.engine.begin() as conn:
-            return self.steps.order(conn, offer, subscriber, "sim", Evidence("mo", "4711", offer.name, at))
+            return self.steps.order(conn, self.next_id(), offer, subscriber, "sim", Evidence("mo", "4711", offer.name, at))
 
     def take(self, id_: int, event: subscription.Event) -> Taken:
         evidence = Evidence("mo", "4712", "Y", event.at) if isinstance(event, subscription.Confirm | subscription.Cancel) else None
@@ -93,7 +93,7 @@ class Desk:
             with self.engine.begin() as conn:
                 found = subscriptions.due(conn, at, rows_max=2)
                 for row in found:
-                    self.steps.take(conn, row.id, subscription.Tick(at), seen=row.version)
+                    self.steps.take(conn, row.id, subscription.Tick(at), charge_id=self.next_id(), seen=row.version)
                 steps += len(found)
             if not found:
                 return steps
@@ -219,7 +219,7 @@ def test_what_the_carrier_refuses_afterwards_is_reversed_once_and_two_months_cle
 
     def refuse(cycle: int, code: str = "CB:0007") -> Taken:
         with desk.engine.begin() as conn:
-            return desk.steps.refused_later(conn, id_, cycle, code, at)
+            return desk.steps.refused_later(conn, id_, cycle, code, correction_id=desk.next_id(), now_us=at)
 
     assert refuse(20060500).texts == (Text.SUSPENDED,)
     assert refuse(20060500).texts == ()
@@ -235,7 +235,7 @@ def test_what_the_carrier_refuses_afterwards_is_reversed_once_and_two_months_cle
 
 def test_an_offer_taken_from_the_settings_rests_and_can_be_cancelled(desk: Desk) -> None:
     id_ = desk.subscribed()
-    bare = Subscriptions({}, into=desk.booking, revenue=desk.house.revenue, new_id=desk.next_id)
+    bare = Subscriptions({}, into=desk.booking, revenue=desk.house.revenue)
     with desk.engine.begin() as conn:
         bare.take(conn, id_, subscription.Tick(NOON + 90 * HOUR_US))
         assert subscriptions.cycles_of(conn, id_) == []
