@@ -60,7 +60,7 @@ def ordering_of(settings: Settings, books: Booking, revenue: int) -> Ordering | 
         each.name: Wording(
             each.language,
             each.title or each.name,
-            format_minor(each.price, each.currency),
+            f"{format_minor(each.price, each.currency)} {each.currency}",
             each.cycle,
             each.keyword,
             each.stop_keywords[0],

@@ -78,7 +78,7 @@ class Ordering:
 
     def wording(self, row: Subscription) -> Wording:
         """How the offer of a subscription speaks, at the price it was ordered for."""
-        return self.wordings[row.offer]._replace(price=format_minor(row.price_minor, row.currency))
+        return self.wordings[row.offer]._replace(price=f"{format_minor(row.price_minor, row.currency)} {row.currency}")
 
     def end_all(self, conn: Connection, said: Spoken) -> None:
         """A STOP ends what its sender has under the code."""
