@@ -42,7 +42,7 @@ class Terms(NamedTuple):
     provider: str | None
 
 
-def collect(conn: Connection, terms: Terms, asked: Charge, charge_id: int, *, into: Booking, revenue: int, now_us: int) -> str | None:
+def collect(conn: Connection, terms: Terms, asked: Charge, charge_id: int, *, into: Booking, now_us: int) -> str | None:
     """Write the charge, and take its price from the wallet where one pays; why it could not be, with nothing written."""
     kind, _, number = terms.subscriber.partition(":")
     wallet: int | None = None
@@ -50,7 +50,7 @@ def collect(conn: Connection, terms: Terms, asked: Charge, charge_id: int, *, in
         wallet = book.find_account(conn, terms.subscriber, terms.currency)
         if wallet is None:
             return NO_WALLET
-        if terms.price_minor and not _pay(conn, terms, wallet, revenue, charge_id, now_us):
+        if terms.price_minor and not _pay(conn, terms, wallet, charge_id, now_us):
             return NO_CREDIT
     place = into.place_many(conn, [(terms.link, asked.event_at)], now_us)[0]
     row = {
@@ -106,7 +106,7 @@ def record(
     conn.execute(subscription_cycle.insert(), row)
 
 
-def _pay(conn: Connection, terms: Terms, wallet: int, revenue: int, charge_id: int, now_us: int) -> bool:
+def _pay(conn: Connection, terms: Terms, wallet: int, charge_id: int, now_us: int) -> bool:
     price = terms.price_minor
     free = account.c.posted_minor - account.c.held_minor + account.c.limit_minor
     can_pay = (account.c.id == wallet) & account.c.is_wallet & (free >= price)
@@ -115,7 +115,7 @@ def _pay(conn: Connection, terms: Terms, wallet: int, revenue: int, charge_id: i
     row = {
         "id": charge_id,
         "debit_account": wallet,
-        "credit_account": revenue,
+        "credit_account": book.revenue_of(conn, terms.currency),
         "amount_minor": price,
         "posted_minor": price,
         "currency": terms.currency,

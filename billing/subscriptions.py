@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
-from billing import corrections, subscription
+from billing import book, corrections, subscription
 from billing.booking import Booking
 from billing.cycles import CycleState, Terms, collect, record
 from billing.errors import LedgerBrokenError, ReferenceReusedError, SubscriptionError
@@ -96,10 +96,9 @@ class Asked(NamedTuple):
 class Subscriptions:
     """The steps of subscriptions to these offers."""
 
-    def __init__(self, offers: Mapping[str, Offer], *, into: Booking, revenue: int) -> None:
+    def __init__(self, offers: Mapping[str, Offer], *, into: Booking) -> None:
         self.offers = offers
         self._into = into
-        self._revenue = revenue
 
     def order(self, conn: Connection, id_: int, offer: Offer, subscriber: str, link: str | None, evidence: Evidence) -> Ordered:
         """Begin a subscription, or find the one the subscriber has."""
@@ -202,7 +201,9 @@ class Subscriptions:
         left = int(amount) + int(made)
         if left > 0:
             cause, reason = f"subrefused:{id_}:{cycle}", f"carrier:{code}"[:64]
-            reversal = corrections.Correction(correction_id, int(known.charge), RecordType.REVERSAL, -left, cause, reason, self._revenue)
+            reversal = corrections.Correction(
+                correction_id, int(known.charge), RecordType.REVERSAL, -left, cause, reason, book.revenue_of(conn, row.currency)
+            )
             corrections.post(conn, reversal, into=self._into, now_us=now_us)
         changed = {"state": int(CycleState.FAILED), "code": code, "answered_at": now_us}
         conn.execute(update(cycles).where(cycles.c.subscription == id_, cycles.c.cycle == cycle).values(changed))
@@ -216,7 +217,7 @@ class Subscriptions:
         terms = Terms(
             row.id, row.subscriber, offer.service, row.short_code, row.link, row.price_minor, row.currency, offer.name, offer.provider
         )
-        code = collect(conn, terms, asked, charge_id, into=self._into, revenue=self._revenue, now_us=now_us)
+        code = collect(conn, terms, asked, charge_id, into=self._into, now_us=now_us)
         if code is not None:
             record(conn, row.id, asked, None, CycleState.FAILED, now_us, code)
             return subscription.Failed(now_us, asked.cycle, code)
@@ -231,10 +232,12 @@ class Subscriptions:
 
 def locked(conn: Connection, id_: int) -> Subscription:
     """A subscription nobody else changes before this transaction is over; raises SubscriptionError."""
-    found = conn.execute(select(rows).where(rows.c.id == id_).with_for_update()).mappings().one_or_none()
-    if found is None:
-        raise SubscriptionError(f"there is no subscription {id_}")
-    return _read(found)
+    return _one(conn, select(rows).where(rows.c.id == id_).with_for_update(), id_)
+
+
+def found(conn: Connection, id_: int) -> Subscription:
+    """A subscription to look at; raises SubscriptionError."""
+    return _one(conn, select(rows).where(rows.c.id == id_), id_)
 
 
 def live_of(conn: Connection, subscriber: str, offer: str) -> Subscription | None:
@@ -293,6 +296,13 @@ def cycles_of(conn: Connection, id_: int) -> list[Mapping[str, Any]]:
     """All cycles asked for of one subscription, in order."""
     query = select(cycles).where(cycles.c.subscription == id_).order_by(cycles.c.cycle)
     return [dict(each) for each in conn.execute(query).mappings()]
+
+
+def _one(conn: Connection, query: Select[Any], id_: int) -> Subscription:
+    row = conn.execute(query).mappings().one_or_none()
+    if row is None:
+        raise SubscriptionError(f"there is no subscription {id_}")
+    return _read(row)
 
 
 def _write(conn: Connection, row: Subscription, life: Life) -> Subscription:

@@ -118,6 +118,8 @@ class Gateway:
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
         house = await self.writer.run(_ensure_house, currency, [world.next_id() for _ in book.House._fields], world.clock.now_us())
+        for other in {each.currency for each in settings.offers} - {currency}:
+            await self.writer.run(_ensure_house, other, [world.next_id() for _ in book.House._fields], world.clock.now_us())
         self.books = Booking(carriers_of(settings))
         await self.writer.run(self.books.open_books)
         self._profiles = wiring.text_profiles(settings)
@@ -190,7 +192,7 @@ class Gateway:
             world, writer, reader, self.dispatch, self.reception, outcome=rows, noticed=self._noticed, counted=self.tally.recalled
         )
         self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
-        ordering = ordering_of(settings, self.books, self.catalogue.revenue_account)
+        ordering = ordering_of(settings, self.books)
         self.receiving = Receiving(self.catalogue, accounts.ids, self.books, ordering)
         self.subscribing = None if ordering is None else Subscribing(world, writer, reader, self.dispatch, self.catalogue, ordering)
         carrier = CarrierSide(

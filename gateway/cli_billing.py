@@ -12,6 +12,7 @@ from gateway.cli_billing_answers import answer
 from gateway.cli_billing_export import export_charges
 from gateway.cli_billing_period import close, period, show_leaks
 from gateway.cli_billing_staff import staff
+from gateway.cli_billing_subscription import subscription
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
 
@@ -24,6 +25,7 @@ billing.add_typer(staff, name="staff")
 billing.command("close")(close)
 billing.command("leaks")(show_leaks)
 billing.add_typer(period, name="period")
+billing.add_typer(subscription, name="subscription")
 
 
 @billing.command()

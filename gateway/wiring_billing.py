@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from billing import view
 from billing.booking import Booking
 from billing.carriers import Carrier, Carriers
-from billing.money import format_minor
 from billing.subscription import HOUR_US, Rules
 from billing.subscriptions import Offer, Subscriptions
 from gateway.domain.offer_texts import Wording
@@ -52,7 +52,7 @@ def offers_of(settings: Settings) -> dict[str, Offer]:
     }
 
 
-def ordering_of(settings: Settings, books: Booking, revenue: int) -> Ordering | None:
+def ordering_of(settings: Settings, books: Booking) -> Ordering | None:
     """What MOs can order; None where nothing can be subscribed to."""
     if not settings.offers:
         return None
@@ -60,7 +60,7 @@ def ordering_of(settings: Settings, books: Booking, revenue: int) -> Ordering | 
         each.name: Wording(
             each.language,
             each.title or each.name,
-            f"{format_minor(each.price, each.currency)} {each.currency}",
+            view.money(each.price, each.currency),
             each.cycle,
             each.keyword,
             each.stop_keywords[0],
@@ -74,4 +74,4 @@ def ordering_of(settings: Settings, books: Booking, revenue: int) -> Ordering | 
     for code in dict.fromkeys(each.short_code for each in settings.offers if each.keyword):
         mine = [each for each in settings.offers if each.short_code == code and each.keyword]
         vocabularies[code] = Vocabulary({each.name: each.keyword for each in mine}, {each.name: each.stop_keywords for each in mine})
-    return Ordering(Subscriptions(offers_of(settings), into=books, revenue=revenue), wordings, vocabularies)
+    return Ordering(Subscriptions(offers_of(settings), into=books), wordings, vocabularies)

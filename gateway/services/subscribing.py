@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import structlog
 from sqlalchemy import Connection
 
-from billing import subscription, subscriptions
+from billing import subscription, subscriptions, view
 from billing.cycles import TARIFF_VERSION
+from billing.errors import BillingError
 from billing.event import FeeClass, Payer
-from billing.money import format_minor
 from billing.subscription import Status
 from billing.subscriptions import Asked, Evidence, Offer, Subscription, Subscriptions, Taken
 from gateway.domain.address import Address
@@ -34,6 +35,8 @@ from gateway.world import World
 PAGE = 200
 INTERVAL_S = 5.0
 STOPPED = "STOP"
+
+_log = structlog.get_logger(__name__)
 
 
 class Spoken(NamedTuple):
@@ -78,7 +81,7 @@ class Ordering:
 
     def wording(self, row: Subscription) -> Wording:
         """How the offer of a subscription speaks, at the price it was ordered for."""
-        return self.wordings[row.offer]._replace(price=f"{format_minor(row.price_minor, row.currency)} {row.currency}")
+        return self.wordings[row.offer]._replace(price=view.money(row.price_minor, row.currency))
 
     def end_all(self, conn: Connection, said: Spoken) -> None:
         """A STOP ends what its sender has under the code."""
@@ -165,13 +168,13 @@ class Subscribing:
         cursor = (0, 0)
         while asked := await self._reader.read(subscriptions.ended_billing, cursor, PAGE):
             for each in asked:
-                self._queue(await self._writer.run(self._answered, each, self._due(None)))
+                await self._take(each.subscription, self._answered, each, self._due(None))
             cursor = (asked[-1].subscription, asked[-1].cycle)
         now, cursor = self._world.clock.now_us(), (0, 0)
         while page := await self._reader.read(subscriptions.due, now, cursor, PAGE):
             for row in page:
                 if row.offer in self._steps.offers:
-                    self._queue(await self._writer.run(self._tick, row, self._due(row.link)))
+                    await self._take(row.id, self._tick, row, self._due(row.link))
             cursor = (page[-1].life.due_at or 0, page[-1].id)
 
     def _due(self, link: str | None) -> Due:
@@ -180,7 +183,13 @@ class Subscribing:
             link = self._dispatch.choose_link()
         return Due(clock.now_us(), clock.monotonic(), link, next_id(), next_id(), next_id())
 
-    def _queue(self, drafts: Sequence[Draft]) -> None:
+    async def _take(self, id_: int, operation: Callable[..., list[Draft]], *facts: object) -> None:
+        try:
+            drafts = await self._writer.run(operation, *facts)
+        except BillingError as error:
+            # The others still have their turn; this one is due again in the next round.
+            _log.warning("a subscription's step was refused", subscription=id_, error=str(error))
+            return
         for draft in drafts:
             self._dispatch.replied(draft)
 

@@ -55,7 +55,7 @@ class Desk:
             self.house = book.ensure_house(conn, "CNY", new_id=self.next_id, now_us=1)
             self.wallet = book.open_account(conn, 77, ACCOUNT, "CNY", True, 1)
         offers = {offer.name: offer for offer in (NEWS, GAME)}
-        self.steps = Subscriptions(offers, into=self.booking, revenue=self.house.revenue)
+        self.steps = Subscriptions(offers, into=self.booking)
 
     @classmethod
     def again(cls, engine: Engine, first_id: int) -> Desk:
@@ -106,7 +106,10 @@ class Desk:
         """(cycle, record type, amount, day) of every record."""
         columns = charge.c.cycle, charge.c.record_type, charge.c.amount_minor, charge.c.period
         with self.engine.begin() as conn:
-            return [tuple(row) for row in conn.execute(select(*columns).where(charge.c.subscription == id_).order_by(charge.c.id))]
+            return [
+                tuple(row)
+                for row in conn.execute(select(*columns).where(charge.c.subscription == id_).order_by(charge.c.record_type, charge.c.cycle))
+            ]
 
     def broken(self) -> list[Violation]:
         with self.engine.begin() as conn:
@@ -235,7 +238,7 @@ def test_what_the_carrier_refuses_afterwards_is_reversed_once_and_two_months_cle
 
 def test_an_offer_taken_from_the_settings_rests_and_can_be_cancelled(desk: Desk) -> None:
     id_ = desk.subscribed()
-    bare = Subscriptions({}, into=desk.booking, revenue=desk.house.revenue)
+    bare = Subscriptions({}, into=desk.booking)
     with desk.engine.begin() as conn:
         bare.take(conn, id_, subscription.Tick(NOON + 90 * HOUR_US))
         assert subscriptions.cycles_of(conn, id_) == []
