@@ -17,6 +17,7 @@ from billing.booking import Booking
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
 from gateway.domain import conversation, keywords
 from gateway.domain.address import Address
+from gateway.domain.failure import Refused
 from gateway.domain.keywords import Keyword
 from gateway.domain.message import Front, UnknownOutcome
 from gateway.services.catalogue import Catalogue, ShortCode
@@ -239,7 +240,11 @@ class Receiving:
         """What subscriptions answer to a message at the base number, None where it is not about them."""
         if self._ordering is None or text is None or item.destination.digits_or_name != code.number:
             return None
-        return self._ordering.hear(conn, _spoken(item, code, text))
+        spoken = _spoken(item, code, text)
+        told = self._ordering.hear(conn, spoken)
+        if told is None and code.partner and keywords.classify(text, in_thread=False) is Keyword.STOP:
+            self._ordering.end_all(conn, spoken)  # the partner hears it too, and has its own list
+        return told
 
     def _answer(self, conn: Connection, item: Incoming, code: ShortCode, keyword: Keyword) -> Draft | None:
         """Confirm a keyword, once, by a free service; STOP is on disk with its confirmation."""
@@ -258,7 +263,10 @@ class Receiving:
         if free is None:
             return None
         submission = Submission(Sender(Front.GATEWAY, None), Address(code.number, 0, 1), item.source, free, text)
-        reply = self._drafting.draft(submission, item.reply_id, item.at, item.at_s, link=item.link, reserve=_never)
+        try:
+            reply = self._drafting.draft(submission, item.reply_id, item.at, item.at_s, link=item.link, reserve=_never)
+        except Refused:
+            return None  # too long, say: what it tells of is done all the same
         return reply if self._accepting.accept_many(conn, [reply])[0] is None else None
 
     def _charge(self, conn: Connection, row: Mo, code: ShortCode | None) -> None:

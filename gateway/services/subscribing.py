@@ -21,7 +21,7 @@ from billing.event import FeeClass, Payer
 from billing.subscription import Status
 from billing.subscriptions import Asked, Evidence, Offer, Subscription, Subscriptions, Taken
 from gateway.domain.address import Address
-from gateway.domain.failure import StoreUnavailable
+from gateway.domain.failure import Refused, StoreUnavailable
 from gateway.domain.message import Front, UnknownOutcome
 from gateway.domain.offer_texts import Wording
 from gateway.domain.orders import Heard, Vocabulary, Wish
@@ -173,8 +173,10 @@ class Subscribing:
         now, cursor = self._world.clock.now_us(), (0, 0)
         while page := await self._reader.read(subscriptions.due, now, cursor, PAGE):
             for row in page:
-                if row.offer in self._steps.offers:
-                    await self._take(row.id, self._tick, row, self._due(row.link))
+                due = self._due(row.link)
+                # Without a link nobody could be told, and no billing message sent: it waits until there is one.
+                if row.offer in self._steps.offers and (due.link or row.msisdn is None):
+                    await self._take(row.id, self._tick, row, due)
             cursor = (page[-1].life.due_at or 0, page[-1].id)
 
     def _due(self, link: str | None) -> Due:
@@ -186,7 +188,9 @@ class Subscribing:
     async def _take(self, id_: int, operation: Callable[..., list[Draft]], *facts: object) -> None:
         try:
             drafts = await self._writer.run(operation, *facts)
-        except BillingError as error:
+        except StoreUnavailable:
+            raise
+        except (BillingError, Refused) as error:
             # The others still have their turn; this one is due again in the next round.
             _log.warning("a subscription's step was refused", subscription=id_, error=str(error))
             return

@@ -27,13 +27,14 @@ from simulators.smsc import Smsc
 from simulators.smsc_config import SmscConfig
 from simulators.world import START_US, Sim, SimWorld, run
 
-CODE = "10661700"
+CODE, PARTNER_CODE = "10661700", "10661888"
 PHONE, POOR = "8613900001234", "8613900000001"  # the carrier delivers nothing to the second: error 001
 HOUR_S, DAY_S = 3_600, 86_400
 NEWS = Offer(
     name="news", title="News", service="chat", short_code=CODE, keyword="NEWS", price=600, language="en", trial_days=11, provider="daily"
 )
 JOKES = Offer(name="jokes", title="Jokes", service="chat", short_code=CODE, keyword="JOKES", price=200, language="en")
+PAPER = Offer(name="paper", title="Paper", service="chat", short_code=PARTNER_CODE, keyword="PAPER", price=100, language="en")
 BILLED = Offer(
     name="weather",
     title="Weather",
@@ -74,9 +75,9 @@ class Town:
             store=Store(url=f"sqlite:///{world.folder}/store.db", durability="normal"),
             links=(Link(name="carrier", host="carrier", port=2776, system_id="bellhop", password=SecretStr("secret8"), backoff_s_max=4.0),),
             services=(Service(name="chat", price=10), Service(name="note", price=0)),
-            short_codes=(ShortCode(number=CODE, service="chat"),),
+            short_codes=(ShortCode(number=CODE, service="chat"), ShortCode(number=PARTNER_CODE, service="chat", partner="acme")),
             billing=Billing(time_zone="Asia/Shanghai"),
-            offers=(NEWS, JOKES, BILLED),
+            offers=(NEWS, JOKES, BILLED, PAPER),
         )
         gateway = Gateway(settings, world, check_password=lambda *_: False, metrics=Metrics(), operator_token="x")
         await gateway.start()
@@ -87,10 +88,10 @@ class Town:
     async def pause(self, seconds: float = 15.0) -> None:
         await asyncio.sleep(seconds)
 
-    async def say(self, text: str, phone: str = PHONE) -> list[str]:
+    async def say(self, text: str, phone: str = PHONE, to: str = CODE) -> list[str]:
         """Send an MO, and what the phone has got by then since."""
         before = len(self.texts(phone))
-        self.smsc.send_mo(phone, CODE, text)
+        self.smsc.send_mo(phone, to, text)
         await self.pause()
         return self.texts(phone)[before:]
 
@@ -230,6 +231,17 @@ def test_a_stop_ends_every_subscription_of_its_code() -> None:
         assert town.held()["jokes"].life.cancelled_via == "STOP"
         await town.later(40 * DAY_S)
         assert town.fees() == []
+
+    play(story)
+
+
+def test_a_stop_to_a_partners_code_ends_what_was_ordered_there_and_only_that() -> None:
+    async def story(town: Town) -> None:
+        for code, word in ((CODE, "jokes"), (PARTNER_CODE, "paper")):
+            for text in (word, "y", "y"):
+                await town.say(text, to=code)
+        await town.say("STOP", to=PARTNER_CODE)
+        assert {name: row.life.cancelled_via for name, row in town.held().items()} == {"jokes": "", "paper": "STOP"}
 
     play(story)
 
