@@ -59,7 +59,7 @@ subscription_evidence = Table(
     metadata,
     Column("subscription", BigInteger, nullable=False),
     Column("number", Integer, nullable=False, comment="1 to n"),
-    Column("step", String(16), nullable=False, comment="order, confirm, cancel"),
+    Column("step", String(16), nullable=False, comment="order, confirm, cancel, resume"),
     Column("channel", String(16), nullable=False, comment="mo or staff"),
     Column("reference", String(64), nullable=False, comment="the MO's id, or who did it"),
     Column("said", String(160), nullable=False),

@@ -137,7 +137,7 @@ class Subscriptions:
         if taken.life == row.life:
             return Taken(row)
         if evidence is not None:
-            self._keep(conn, id_, "cancel" if isinstance(event, subscription.Cancel) else "confirm", evidence)
+            self._keep(conn, id_, type(event).__name__.lower(), evidence)
         texts = _texts(taken)
         to_bill = next((each for each in taken.effects if isinstance(each, Charge)), None)
         life = taken.life

@@ -117,8 +117,11 @@ def test_a_fee_can_be_refused_by_the_carrier_afterwards_once(shell: Shell, confi
     assert shell("billing", "check", "-c", config).out == "the books are right: every invariant holds\n"
     told = shell("billing", "why", "+8613900001234", "-c", config)
     assert "reversal" in told.out
+    assert f"for        subscription {id_}, cycle {cycle['cycle']}" in told.out
     resumed = shell("billing", "subscription", "resume", id_, "--reason", "paid at the desk", "--as", "ann", "--json", "-c", config)
     assert resumed.json["status"] == "active"
+    last = shell("billing", "subscription", "show", id_, "--json", "-c", config).json["evidence"][-1]
+    assert (last["step"], last["said"]) == ("resume", "paid at the desk")
 
 
 def test_staff_cancel_with_a_reason_and_the_log_has_no_number(shell: Shell, config: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -179,6 +180,23 @@ def test_a_billing_message_charges_on_delivery_once_over_a_restart() -> None:
         assert (life.charging, life.charged, life.cycle) == (0, 20260100, 20260200)
         row = town.read(lambda conn: conn.execute(select(charge).where(charge.c.subscription.is_not(None))).one())
         assert (row.fee_class, row.charged_msisdn, row.wallet) == (FeeClass.MONTHLY, PHONE, None)
+
+    play(story)
+
+
+def test_who_leaves_while_the_billing_message_is_under_way_pays_for_that_one_only() -> None:
+    async def story(town: Town) -> None:
+        for text in ("weather", "Y"):
+            await town.say(text)
+        town.smsc.change(replace(town.smsc.config, receipt_delay_ms=120_000))
+        await town.later(73 * HOUR_S)
+        assert [fee[:3] for fee in town.fees()] == [(20260100, ChargeState.HELD, 300)]
+        await town.say("TD WEATHER")
+        assert town.held()["weather"].life.status is Status.CANCELLED
+        await town.pause(200.0)
+        await town.later(60 * DAY_S)
+        assert [fee[:3] for fee in town.fees()] == [(20260100, ChargeState.CAPTURED, 300)]
+        assert town.held()["weather"].life.charging == 0
 
     play(story)
 

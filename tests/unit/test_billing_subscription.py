@@ -187,6 +187,18 @@ def test_nothing_is_charged_while_an_answer_is_awaited() -> None:
     assert (play.cycles, play.life.due_at) == ([20060500], None)
 
 
+def test_an_answer_that_comes_after_the_end_is_noted_and_brings_nothing_back() -> None:
+    for answer in (
+        subscription.Charged(NOON + 90 * HOUR_US, 20060500),
+        subscription.Failed(NOON + 90 * HOUR_US, 20060500, "CB:0007"),
+        subscription.Unanswered(NOON + 90 * HOUR_US, 20060500),
+    ):
+        play = Play().confirmed().take(subscription.Tick(NOON + 80 * HOUR_US)).take(subscription.Cancel(NOON + 81 * HOUR_US, "TD"))
+        told = len(play.texts)
+        play.take(answer).run_until(NOON + 90 * DAY_US)
+        assert (play.life.status, play.life.charging, play.cycles, len(play.texts)) == (Status.CANCELLED, 0, [20060500], told)
+
+
 # Instants around an order, in any order, with repeats: the clock may jump either way.
 _TIMES = st.integers(0, 130 * 24).map(lambda hours: NOON + hours * HOUR_US)
 _CYCLES = st.sampled_from([20060400, 20060500, 20060600, 20060700, 20060800, 20060900])

@@ -64,7 +64,7 @@ def _evidence() -> None:
         "subscription_evidence",
         sa.Column("subscription", sa.BigInteger(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False, comment="1 to n"),
-        sa.Column("step", sa.String(16), nullable=False, comment="order, confirm, cancel"),
+        sa.Column("step", sa.String(16), nullable=False, comment="order, confirm, cancel, resume"),
         sa.Column("channel", sa.String(16), nullable=False, comment="mo or staff"),
         sa.Column("reference", sa.String(64), nullable=False, comment="the MO's id, or who did it"),
         sa.Column("said", sa.String(160), nullable=False),
