@@ -124,6 +124,8 @@ def _lines(told: _Told) -> Iterable[str]:
     charge, found = view.fields(told.charged.charge, told.zone), told.evidence
     yield f"{charge['event_at']}  charge {charge['id']}  {charge['state']}  {charge['amount']}"
     yield f"  what       {_what(charge, found)}"
+    if charge["subscription"]:
+        yield f"  for        subscription {charge['subscription']}, cycle {calendar.write(charge['cycle'])}"
     unit = view.money(charge["unit_price_minor"], charge["currency"])
     yield f"  price      {charge['quantity']} x {unit}, {charge['fee_class']}, {charge['tariff_version']} rule {charge['tariff_rule']}"
     for step in _steps(told.charged.charge["trace"]):

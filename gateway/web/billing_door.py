@@ -47,7 +47,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
-class Rules(NamedTuple):
+class DeskRules(NamedTuple):
     """What the configuration says of people's acts."""
 
     limits: approvals.Limits = approvals.DEFAULT_LIMITS
@@ -64,7 +64,7 @@ class Desk(NamedTuple):
     reader: Reader
     books: Booking
     jobs: Jobs
-    rules: Rules = Rules()
+    rules: DeskRules = DeskRules()
 
     def new_id(self) -> int:
         """An id for a charge, a transfer or a row of its own."""
