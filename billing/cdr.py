@@ -169,7 +169,7 @@ def _exponents(_clock: Clock, given: Sequence[Cells]) -> Cells:
 def _causes(_clock: Clock, given: Sequence[Cells]) -> Cells:
     """What a charge is for, in words a person can search for: `mt:MESSAGE`, or `sub:SUBSCRIPTION:CYCLE`."""
     return [
-        f"{_CAUSES[direction]}:{event_id}" if cycle is None else f"sub:{subscription}:{cycle}"
+        f"{_CAUSES[direction]}:{event_id}" if subscription is None else f"sub:{subscription}:{cycle}"
         for direction, event_id, subscription, cycle in zip(*given, strict=True)
     ]
 

@@ -182,7 +182,7 @@ class Month:
             *(unit, amount, plan.currency, TARIFF, f"service:{service}", _STATS[state], booked_at - 100_000),
             *("000" if is_captured else _ENDS[state][2], ";".join(smsc_ids) or None, plan.carrier, self._day(at)),
             *(f"item-{(bits >> 36) % _ITEMS:03d}" if fee_class is _ITEM else None, _PROVIDERS.get(service)),
-            *(f"{bits >> 44:05X}" if service == "horoscope" else None, event_id >> 13 if is_monthly else None),
+            *(f"{bits >> 44:05X}" if service == "horoscope" else None, None),  # the carrier's own monthly fee: no subscription of ours
             *(plan.month if is_monthly else None, None, None),
         )
         chunk.charges.append(row)
