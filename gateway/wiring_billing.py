@@ -47,3 +47,9 @@ def limits_of(settings: Settings) -> Limits:
     billing = settings.billing
     above = {currency: money.parse(amount, currency).amount_minor for currency, amount in billing.approval_above.items()}
     return Limits(above, billing.approval_days)
+
+
+def grace_s_of(settings: Settings, carrier: str) -> int:
+    """How long a carrier's receipts may come after the end of a period."""
+    own = next((each.grace_s for each in settings.carriers if each.name == carrier), None)
+    return settings.billing.grace_s if own is None else own
