@@ -41,7 +41,7 @@ def close(
 ) -> None:
     """Close a day or a month: from then on no row enters it. What comes later is booked in the open day, marked late.
 
-    While billing.grace_s runs it is only marked as closing; ask again when that is over. Nothing opens again.
+    While its carrier's grace_s runs it is only marked as closing; ask again when that is over. Nothing opens again.
 
     \b
     Examples:

@@ -51,5 +51,4 @@ def limits_of(settings: Settings) -> Limits:
 
 def grace_s_of(settings: Settings, carrier: str) -> int:
     """How long a carrier's receipts may come after the end of a period."""
-    own = next((each.grace_s for each in settings.carriers if each.name == carrier), None)
-    return settings.billing.grace_s if own is None else own
+    return next((each.grace_s for each in settings.carriers if each.name == carrier), settings.billing.grace_s)
