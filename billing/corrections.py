@@ -91,7 +91,8 @@ class Repricing(NamedTuple):
 def reprice(conn: Connection, wanted: Repricing, *, into: Booking, now_us: int) -> int | None:
     """Take back what a charge costs and charge the other price; the difference, None where there is none or it was done before.
 
-    Raises UnknownChargeError, and LedgerError when a wallet can't pay what it costs more; then nothing is written.
+    Raises UnknownChargeError, and LedgerError when a wallet can't pay what it costs more, or when more was given back than it would
+    cost; then nothing is written.
     """
     original = locked(conn, wanted.corrects)
     if conn.execute(select(transfer.c.id).where(transfer.c.cause == wanted.cause)).first() is not None:
@@ -101,6 +102,8 @@ def reprice(conn: Connection, wanted: Repricing, *, into: Booking, now_us: int) 
     delta = wanted.amount_minor - before
     if not delta:
         return None
+    if standing(original, made) + delta < 0:
+        raise LedgerError(f"more of charge {wanted.corrects} was given back than it would cost")
     common = (wanted.cause, wanted.reason, wanted.house)
     priced = Correction(wanted.rerate_id, wanted.corrects, RecordType.RERATE, wanted.amount_minor, *common, wanted.tax_minor)
     priced = priced._replace(tariff_version=wanted.tariff_version, tariff_rule=wanted.tariff_rule)
@@ -118,6 +121,12 @@ def current_price(original: Mapping[str, Any], made: Sequence[Mapping[str, Any]]
     return int(original[column]) + sum(int(each[column]) for each in made if each["record_type"] in repriced)
 
 
+def standing(original: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> int:
+    """What of a charge stands after all its corrections; goodwill is a gift beside it."""
+    kept = sum(int(each["amount_minor"]) for each in made if each["record_type"] != RecordType.GOODWILL)
+    return int(original["amount_minor"]) + kept
+
+
 def locked(conn: Connection, charge_id: int) -> Any:
     """The charge itself, which nobody else corrects before this transaction is over."""
     query = select(charge).where(charge.c.id == charge_id, charge.c.record_type == int(RecordType.CHARGE))
@@ -129,8 +138,15 @@ def locked(conn: Connection, charge_id: int) -> Any:
 
 def of_charge(conn: Connection, charge_id: int) -> list[Any]:
     """Every correction of a charge, oldest first."""
-    query = select(charge).where(charge.c.corrects == charge_id).order_by(charge.c.journal_seq)
-    return list(conn.execute(query).mappings())
+    return of_charges(conn, [charge_id]).get(charge_id, [])
+
+
+def of_charges(conn: Connection, charge_ids: Sequence[int]) -> dict[int, list[Any]]:
+    """The corrections of those charges that have any, oldest first."""
+    found: dict[int, list[Any]] = {}
+    for row in conn.execute(select(charge).where(charge.c.corrects.in_(charge_ids)).order_by(charge.c.journal_seq)).mappings():
+        found.setdefault(row["corrects"], []).append(row)
+    return found
 
 
 def _row(conn: Connection, correction: Correction, original: Any, into: Booking, now_us: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the time is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from billing.audit import Act
 from billing.booking import Booking
 from billing.corrections import Repricing
 from billing.errors import LedgerError, RerateError
-from billing.event import ChargeState, RecordType
+from billing.event import ChargeState, Direction, RecordType
 from billing.runs import Books
 from billing.schema import charge
 from billing.schema_periods import rerate_run
@@ -90,7 +90,8 @@ def differences(books: Books, scope: Scope, rater: Rater, *, page_rows: int = PA
     while True:
         with books.reading() as conn:
             page = _page(conn, scope, after, None, page_rows)
-            found = [_difference(conn, row, rater) for row in page]
+            made = corrections.of_charges(conn, [row["id"] for row in page])
+            found = [_difference(row, made.get(row["id"], ()), rater) for row in page]
         yield from (each for each in found if each is not None)
         if len(page) < page_rows:
             return
@@ -111,7 +112,7 @@ def request(conn: Connection, scope: Scope, tariff: str, *, run_id: int, actor: 
 def decide(conn: Connection, run_id: int, *, actor: str, approves: bool, now_us: int) -> Run:
     """Agree to a run, or refuse it; raises RerateError for one's own, or one that is decided."""
     known = find(conn, run_id)
-    if known.requested_by == actor:
+    if known.requested_by.casefold() == actor.casefold():
         raise RerateError(f"run {run_id} was asked for by {actor}: another person must decide")
     state = RunState.APPROVED if approves else RunState.REFUSED
     is_open = (rerate_run.c.id == run_id) & (rerate_run.c.state == int(RunState.REQUESTED))
@@ -142,7 +143,8 @@ def carry_out(
             if known.state == RunState.DONE:
                 return find(conn, run_id)
             page = _page(conn, _scope(known), known.after_seq, known.upto_seq, page_rows)
-            corrected = sum(_correct(conn, known, row, rater, into, revenue_of, new_id, now_us) for row in page)
+            made = corrections.of_charges(conn, [row["id"] for row in page])
+            corrected = sum(_correct(conn, known, row, made.get(row["id"], ()), rater, into, revenue_of, new_id, now_us) for row in page)
             counts = {"looked_at": known.looked_at + len(page), "corrected": known.corrected + corrected}
             if len(page) < page_rows:
                 ended = {"state": int(RunState.DONE), "done_at": now_us}
@@ -168,13 +170,14 @@ def _correct(
     conn: Connection,
     run: Row[Any],
     row: Mapping[str, Any],
+    made: Sequence[Mapping[str, Any]],
     rater: Rater,
     into: Booking,
     revenue_of: Callable[[Connection, str], int],
     new_id: Callable[[], int],
     now_us: int,
 ) -> bool:
-    found = _difference(conn, row, rater)
+    found = _difference(row, made, rater)
     if found is None or found.why:
         return False
     price = rater(row)
@@ -194,11 +197,11 @@ def _correct(
     try:
         return corrections.reprice(conn, wanted, into=into, now_us=now_us) is not None
     except LedgerError:
-        return False  # the wallet cannot pay what it costs more: the run's report names it, the charge stays
+        return False  # the wallet cannot pay what it costs more: the charge stays, and a look after the run still shows it
 
 
-def _difference(conn: Connection, row: Mapping[str, Any], rater: Rater) -> Difference | None:
-    before = corrections.current_price(row, corrections.of_charge(conn, row["id"]))
+def _difference(row: Mapping[str, Any], made: Sequence[Mapping[str, Any]], rater: Rater) -> Difference | None:
+    before = corrections.current_price(row, made)
     known = (row["id"], row["service"], row["currency"], before)
     if row["trace"] is not None:
         return Difference(*known, before, row["tariff_rule"], "its price came of counters")
@@ -207,7 +210,11 @@ def _difference(conn: Connection, row: Mapping[str, Any], rater: Rater) -> Diffe
         return Difference(*known, before, row["tariff_rule"], price)
     if price.currency != row["currency"]:
         return Difference(*known, before, price.tariff_rule, f"it would be priced in {price.currency}")
-    return Difference(*known, price.amount_minor, price.tariff_rule) if price.amount_minor != before else None
+    if price.amount_minor == before:
+        return None
+    if corrections.standing(row, made) + price.amount_minor - before < 0:
+        return Difference(*known, before, price.tariff_rule, "more of it was given back than it would cost")
+    return Difference(*known, price.amount_minor, price.tariff_rule)
 
 
 def _page(conn: Connection, scope: Scope, after: int, upto_seq: int | None, page_rows: int) -> list[Mapping[str, Any]]:
@@ -221,6 +228,8 @@ def _in_scope(scope: Scope) -> list[Any]:
     columns = charge.c
     is_it = [columns.carrier == scope.carrier, columns.period >= scope.first_day, columns.period < scope.after_day]
     is_it += [columns.journal_seq.is_not(None), columns.record_type == int(RecordType.CHARGE), columns.state.in_(_PRICED)]
+    # What is received is recorded free without asking a tariff, so no rule may charge it afterwards.
+    is_it.append(columns.direction != int(Direction.MO))
     return [*is_it, columns.service == scope.service] if scope.service else is_it
 
 

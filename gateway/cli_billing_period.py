@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from sqlalchemy import Connection
 
 from billing import calendar, periods, view
-from billing.calendar import EPOCH
-from billing.carriers import Carrier
+from billing.calendar import EPOCH, Span
+from billing.carriers import Carrier, Carriers
 from billing.errors import PeriodError
 from billing.event import ChargeState, RecordType
 from billing.periods import Closing, Period, Total
@@ -21,7 +22,7 @@ from gateway.domain.ids import ID_MAX, id_floor
 from gateway.errors import ConfigError
 from gateway.store import leaks
 from gateway.store.engine import open_reading
-from gateway.wiring_billing import carriers_of
+from gateway.wiring_billing import carriers_of, grace_s_of
 
 period = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Days and months of a carrier's books.")
 
@@ -40,7 +41,7 @@ def close(
 ) -> None:
     """Close a day or a month: from then on no row enters it. What comes later is booked in the open day, marked late.
 
-    While billing.grace_s runs it is only marked as closing; ask again when that is over. Nothing opens again.
+    While its carrier's grace_s runs it is only marked as closing; ask again when that is over. Nothing opens again.
 
     \b
     Examples:
@@ -53,10 +54,9 @@ def close(
         reader = open_reading(opened.settings.store.url)
         try:
             span = calendar.span_of(wanted, whose.zone)
-            links = None if whose == carriers_of(opened.settings).default else tuple(carriers_of(opened.settings).links_of(whose.name))
             with reader.begin() as conn:
-                held = leaks.count_held(conn, min(id_floor(span.from_us), ID_MAX), min(id_floor(span.to_us), ID_MAX), links)
-            grace_us = opened.settings.billing.grace_s * 1_000_000
+                held = _held(conn, carriers_of(opened.settings), whose, span)
+            grace_us = grace_s_of(opened.settings, whose.name) * 1_000_000
             closing = Closing(whose, wanted, by, opened.clock.now_us(), grace_us, is_now, held)
             closed = periods.close(Books(reader.begin, opened.engine.begin), closing)
             if lock and closed.state is periods.PeriodState.CLOSED:
@@ -74,6 +74,14 @@ def close(
     if closed.state is periods.PeriodState.CLOSING:
         seconds = (span.to_us + grace_us - closing.now_us) // 1_000_000
         typer.echo(f"receipts may come for {seconds} more seconds; then close it again, or now with --now", err=True)
+
+
+def _held(conn: Connection, carriers: Carriers, whose: Carrier, span: Span) -> int:
+    """The default carrier has every link that no other one has."""
+    is_default = whose.name == carriers.default.name
+    others = (each.name for each in carriers if each.name != whose.name)
+    links = [link for name in others for link in carriers.links_of(name)] if is_default else carriers.links_of(whose.name)
+    return leaks.count_held(conn, min(id_floor(span.from_us), ID_MAX), min(id_floor(span.to_us), ID_MAX), tuple(links), is_rest=is_default)
 
 
 @period.command("list")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from sqlalchemy import Connection
@@ -14,7 +16,7 @@ from billing import book, calendar, rerate, tariffs, view
 from billing.booking import Booking
 from billing.errors import PeriodError
 from billing.event import Direction
-from billing.rerate import Price, Rater, Run, Scope
+from billing.rerate import Difference, Price, Rater, Run, Scope
 from billing.runs import Books
 from billing.tariff import rate
 from billing.tariff.rule import BY_PART
@@ -41,37 +43,70 @@ def dry_run(
     tariff: str = _TARIFF,
     carrier: str = _CARRIER,
     service: str = _SERVICE,
+    output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Also write every difference there, as CSV."),
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
-    """Show what pricing anew would change; nothing is written.
+    """Show what pricing anew would change; nothing is written to the books.
 
     \b
-    Example:
+    Examples:
       bellhop billing rerate dry-run --period 2026-10 --tariff main/2 -c shop/bellhop.toml
+      bellhop billing rerate dry-run --period 2026-10-31 --tariff main/2 -o differences.csv -c shop/bellhop.toml
     """
-    with reading(config) as opened:
+    with reading(config) as opened, ExitStack() as files:
         scope = _scope(opened, period, carrier, service)
         with opened.engine.begin() as conn:
             rater = _rater(_version(conn, tariff), scope.carrier)
         books = Books(opened.engine.begin, opened.engine.begin)
-        found = list(rerate.differences(books, scope, rater))
-    sums: dict[str, int] = {}
-    for each in found:
-        sums[each.currency] = sums.get(each.currency, 0) + each.after_minor - each.before_minor
-    if as_json:
-        rows = [{**each._asdict(), "charge_id": str(each.charge_id)} for each in found]
-        typer.echo(json.dumps({"differences": rows, "sums_minor": sums}))
-        return
-    changed = [each for each in found if not each.why]
-    typer.echo(f"{len(changed)} charges would be priced anew, {len(found) - len(changed)} left alone")
-    for currency, minor in sorted(sums.items()):
-        typer.echo(f"  difference {view.money(minor, currency)}")
-    for each in found[:_SHOWN]:
-        prices = f"{view.money(each.before_minor, each.currency)} -> {view.money(each.after_minor, each.currency)}"
-        typer.echo(f"  {each.charge_id}  {each.service}  {prices}  {each.tariff_rule}{'  left alone: ' + each.why if each.why else ''}")
-    if len(found) > _SHOWN:
-        typer.echo(f"  and {len(found) - _SHOWN} more; --json shows all")
+        report = _Report(None if output is None else files.enter_context(output.open("w", encoding="utf-8", newline="")), as_json)
+        for each in rerate.differences(books, scope, rater):
+            report.add(each)
+        report.end()
+
+
+class _Report:
+    """What a look finds, told as it is found: a month has more differences than should be in memory."""
+
+    def __init__(self, file: TextIO | None, is_json: bool) -> None:
+        self._rows = None if file is None else csv.writer(file)
+        self._is_json = is_json
+        self._sums: dict[str, int] = {}
+        self._first: list[Difference] = []
+        self._count = self._left_alone = 0
+        if self._rows is not None:
+            self._rows.writerow((*Difference._fields, "difference_minor"))
+        if is_json:
+            typer.echo('{"differences": [', nl=False)
+
+    def add(self, found: Difference) -> None:
+        """Count one, and write it where it is wanted."""
+        delta = found.after_minor - found.before_minor
+        self._sums[found.currency] = self._sums.get(found.currency, 0) + delta
+        self._left_alone += bool(found.why)
+        if self._is_json:
+            between = ", " if self._count else ""
+            typer.echo(between + json.dumps({**found._asdict(), "charge_id": str(found.charge_id)}), nl=False)
+        elif self._count < _SHOWN:
+            self._first.append(found)
+        self._count += 1
+        if self._rows is not None:
+            self._rows.writerow((*found, delta))
+
+    def end(self) -> None:
+        """Tell the sums."""
+        if self._is_json:
+            typer.echo(f'], "sums_minor": {json.dumps(self._sums)}}}')
+            return
+        typer.echo(f"{self._count - self._left_alone} charges would be priced anew, {self._left_alone} left alone")
+        for currency, minor in sorted(self._sums.items()):
+            typer.echo(f"  difference {view.money(minor, currency)}")
+        for each in self._first:
+            prices = f"{view.money(each.before_minor, each.currency)} -> {view.money(each.after_minor, each.currency)}"
+            why = f"  left alone: {each.why}" if each.why else ""
+            typer.echo(f"  {each.charge_id}  {each.service}  {prices}  {each.tariff_rule}{why}")
+        if self._count > len(self._first):
+            typer.echo(f"  and {self._count - len(self._first)} more; --output writes all")
 
 
 @runs.command()

@@ -153,6 +153,7 @@ class Carrier(Section):
     name: FileWord = Field(description="Name of the carrier; `links.carrier` says which links lead to it")
     time_zone: Zone = Field("UTC", description="Time zone in which its days and months are counted, such as Asia/Shanghai")
     late: Literal["absorb", "charge"] = Field("absorb", description="As billing.late")
+    grace_s: int = Field(3_600, ge=0, le=2_592_000, description="As billing.grace_s")
 
 
 def check_exports(billing: Billing, profiles: Sequence[ExportProfile], targets: Sequence[ExportTarget]) -> None:

@@ -113,3 +113,8 @@ def ordering_of(settings: Settings, books: Booking) -> Ordering | None:
         mine = [each for each in settings.offers if each.short_code == code and each.keyword]
         vocabularies[code] = Vocabulary({each.name: each.keyword for each in mine}, {each.name: each.stop_keywords for each in mine})
     return Ordering(Subscriptions(offers_of(settings), into=books), wordings, vocabularies)
+
+
+def grace_s_of(settings: Settings, carrier: str) -> int:
+    """How long a carrier's receipts may come after the end of a period."""
+    return next((each.grace_s for each in settings.carriers if each.name == carrier), settings.billing.grace_s)

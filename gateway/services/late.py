@@ -14,14 +14,19 @@ from billing.corrections import Correction
 from billing.errors import BillingError
 from billing.event import RecordType
 from billing.schema import charge
-from gateway.domain.ids import message_of
-from gateway.store import leaks
+from gateway.domain.ids import message_of, segment_number
+from gateway.domain.message import State
+from gateway.domain.verdict import of_message_state
+from gateway.store import leaks, receipts
 
 REASON = "late"
 
 
-def charge_late(conn: Connection, segment_id: int, books: Booking, *, charge_id: int, now_us: int) -> bool:
-    """Charge a part that was delivered late, if its carrier's policy says so; whether it is charged now."""
+def charge_late(conn: Connection, segment_id: int, books: Booking, *, seq: int, now_us: int) -> bool:
+    """Charge a part that was delivered late, if its carrier's policy says so; whether it is charged now.
+
+    The charge's id is `seq` with the part's number in its low bits: a settlement, and other parts, may have the same `seq`.
+    """
     columns = (
         charge.c.id,
         charge.c.carrier,
@@ -41,8 +46,19 @@ def charge_late(conn: Connection, segment_id: int, books: Booking, *, charge_id:
     revenue = book.find_account(conn, f"house:revenue:{row.currency}")
     if revenue is None:
         return False
-    wanted = Correction(charge_id, row.id, RecordType.ADJUST, price, leaks.late_cause(segment_id), REASON, revenue)
+    id_ = seq | segment_number(segment_id)
+    wanted = Correction(id_, row.id, RecordType.ADJUST, price, leaks.late_cause(segment_id), REASON, revenue)
     try:
         return corrections.post(conn, wanted, into=books, now_us=now_us).is_new
     except BillingError:
         return False  # the wallet cannot pay it: absorbed, as the leak report shows
+
+
+def charge_parts_late(conn: Connection, message_id: int, parts: int, books: Booking, *, seq: int, now_us: int) -> None:
+    """Charge the parts of a long message that were delivered late before its other parts had ended: its charge was still held then."""
+    if not any(carrier.charges_late for carrier in books.carriers):
+        return
+    told = (receipts.LATE, receipts.CONTRADICTS)
+    for row in receipts.of_message(conn, message_id, parts):
+        if row.outcome in told and row.segment_id is not None and of_message_state(row.state) is State.DELIVERED:
+            charge_late(conn, row.segment_id, books, seq=seq, now_us=now_us)

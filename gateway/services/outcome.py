@@ -18,7 +18,7 @@ from billing.event import Settlement
 from gateway.domain.message import Flight, Message, State
 from gateway.domain.verdict import of_message_state
 from gateway.services.correlation import Correlation, Report
-from gateway.services.late import charge_late
+from gateway.services.late import charge_late, charge_parts_late
 from gateway.services.parking import Parking, report_of
 from gateway.services.settling import settle_long, settle_short, whole_messages
 from gateway.services.telling import entry_for, intermediate_entry_for
@@ -163,6 +163,7 @@ class Outcome:
         notices: list[Notice | None] = [None] * len(items)
         settlements: list[Settlement] = []
         entries: list[outbox.Entry] = []
+        partial: list[tuple[Message, int]] = []
         lasting = [ending.flight.message for (ending, _), is_new in zip(items, fresh, strict=True) if is_new]
         touched = {message.id for message in lasting if message.segments > 1}
         long_ones = whole_messages(conn, touched) if touched else {}
@@ -179,6 +180,8 @@ class Outcome:
                     continue
                 settlement, state = settle_long(ending, seq, whole), whole.state
                 error, message_state, delivered = whole.error, whole.message_state, whole.delivered
+                if delivered < message.segments:
+                    partial.append((message, seq))
             settlements.append(settlement)
             entry = entry_for(message, state, seq)
             if entry is not None:
@@ -186,6 +189,8 @@ class Outcome:
             notices[place] = Notice(message, state, error, ending.done_at, entry, message_state, delivered)
         book.settle_many(conn, settlements, now_us=items[0].ending.done_at, into=self._books)
         _settle_counters(conn, settlements, items[0].ending.done_at)
+        for message, seq in partial:
+            charge_parts_late(conn, message.id, message.segments, self._books, seq=seq, now_us=items[0].ending.done_at)
         outbox.insert(conn, entries)
         return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
 
@@ -219,7 +224,7 @@ class Outcome:
             return Noted("repeat", None, end.segment_id)
         effect = receipts.LATE if end.message_state is None else receipts.CONTRADICTS
         if of_message_state(report.message_state) is State.DELIVERED:
-            charge_late(conn, end.segment_id, self._books, charge_id=report.seq, now_us=report.at)
+            charge_late(conn, end.segment_id, self._books, seq=report.seq, now_us=report.at)
         if not is_parked:  # else the row that it has already says so, once it is closed
             self.parking.record(conn, report, end.segment_id, effect)
         return Noted(effect, None, end.segment_id)

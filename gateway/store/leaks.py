@@ -27,11 +27,12 @@ class Leak(NamedTuple):
     amount_minor: int
 
 
-def count_held(conn: Connection, least_id: int, before_id: int, links: tuple[str, ...] | None) -> int:
-    """For reading: charges with ids in [least, before) that are still held; on these links, or on any."""
+def count_held(conn: Connection, least_id: int, before_id: int, links: tuple[str, ...], *, is_rest: bool = False) -> int:
+    """For reading: charges with ids in [least, before) that are still held on these links; or, the rest, on any but these."""
     held = (charge.c.id >= least_id) & (charge.c.id < before_id) & (charge.c.state == int(ChargeState.HELD))
     query = select(func.count()).select_from(charge).where(held)
-    return int(conn.execute(query if links is None else query.where(charge.c.link.in_(links))).scalar_one())
+    is_of_links = func.coalesce(charge.c.link, "").in_(links)
+    return int(conn.execute(query.where(~is_of_links if is_rest else is_of_links)).scalar_one())
 
 
 def late_cause(segment_id: int) -> str:

@@ -83,3 +83,50 @@ def test_the_window_of_the_report_is_when_the_receipts_came():
 
         assert leaks.report(desk.conn, (0, before)) == []
         assert len(leaks.report(desk.conn, (before, desk.now))) == 1
+
+
+def test_two_receipts_that_both_came_before_the_response_settle_and_charge_in_places_of_their_own():
+    with opened_desk(books=CHARGING) as desk:
+        (flight,) = desk.accept()
+        desk.report("A1", UNDELIVERABLE)
+        desk.report("A1", DELIVERED)
+
+        desk.respond(flight, "A1")
+
+        assert corrections(desk) == [(RecordType.ADJUST, PRICE, "late")]
+        assert desk.faults() == []
+
+
+def test_a_part_delivered_late_while_another_is_on_its_way_is_charged_when_the_message_is_over():
+    with opened_desk(books=CHARGING) as desk:
+        late, prompt = desk.accept(parts=2)
+        desk.respond(late, "A1")
+        desk.respond(prompt, "A2")
+        desk.expire(late)
+        desk.report("A1")
+        assert corrections(desk) == []
+
+        desk.report("A2")
+
+        assert corrections(desk) == [(RecordType.ADJUST, PRICE, "late")]
+        assert book.balance(desk.conn, desk.wallet).posted == CREDIT - 2 * PRICE
+        assert leaks.report(desk.conn, None) == []
+        assert desk.faults() == []
+
+
+def test_every_part_that_is_delivered_late_is_charged_once():
+    with opened_desk(books=CHARGING) as desk:
+        parts = desk.accept(parts=3)
+        for number, flight in enumerate(parts):
+            desk.respond(flight, f"A{number}")
+        for flight in parts[:2]:
+            desk.expire(flight)
+        for _ in range(2):
+            desk.report_together(["A0", "A1"])
+        desk.expire(parts[2])
+
+        desk.report_together(["A0", "A1", "A2"])
+
+        assert corrections(desk) == [(RecordType.ADJUST, PRICE, "late")] * 3
+        assert book.balance(desk.conn, desk.wallet).posted == CREDIT - 3 * PRICE
+        assert desk.faults() == []

@@ -17,6 +17,7 @@ from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer
 from billing.periods import Closing, Period, PeriodState
 from billing.runs import Books
 from billing.schema import charge
+from gateway.store import leaks
 
 DAY_US = 86_400_000_000
 CHINA = timezone(timedelta(hours=8))
@@ -236,3 +237,15 @@ def test_what_is_changed_in_a_closed_period_shows(ledger: Ledger, fault: str, in
         conn.exec_driver_sql(fault)
         assert invariant in {each.invariant for each in check(conn, check_periods.INVARIANTS)}
         conn.rollback()
+
+
+def test_what_is_still_held_is_counted_for_its_own_carrier(ledger: Ledger):
+    ledger.hold(NOON)
+    ledger.hold(NOON, "unmapped")
+    ledger.hold(NOON, "second")
+
+    with ledger.engine.begin() as conn:
+        of_other = leaks.count_held(conn, 0, 10**12, ("second",))
+        of_default = leaks.count_held(conn, 0, 10**12, ("second",), is_rest=True)
+
+    assert (of_other, of_default) == (1, 2)

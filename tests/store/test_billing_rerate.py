@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, event, func, select
 
-from billing import book, rerate
+from billing import book, check_ledger, refunds, rerate
 from billing.booking import Booking
 from billing.check import check
 from billing.errors import RerateError
-from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, RecordType, Settlement
+from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, RecordType, Settlement
 from billing.rerate import Price, Rater, RunState, Scope
 from billing.runs import Books
 from billing.schema import charge, transfer
@@ -42,6 +42,21 @@ class Ledger:
 
     def new_id(self) -> int:
         return next(self.ids) << 8
+
+    def give_back(self, charge_id: int, minor: int) -> None:
+        asked = refunds.Refund(charge_id, minor, "courtesy", f"R{charge_id}", "ann")
+        with self.engine.begin() as conn:
+            refunds.refund(conn, asked, into=BOOKING, new_id=self.new_id, now_us=NOW)
+
+    def receive(self) -> int:
+        """An MO, which is free and final at once."""
+        id_ = self.new_id()
+        numbers = ("sim", "10086", "8613900000000", "10086", None)
+        event = BillableEvent(id_, Direction.MO, NOW, "chat", FeeClass.FREE, Payer.OTHER, None, *numbers, 1, 1, 0, 0, "CNY", "main/1", "")
+        settled = Settlement(id_, ChargeState.ZERO_RATED, None, 0, 0, 1, self.new_id(), "DELIVRD", NOW, None, None, "sim", NOW)
+        with self.engine.begin() as conn:
+            book.record_many(conn, [Record(event, settled)], now_us=NOW)
+        return id_
 
     def sell(self, *, wallet: int | None = WALLET, service: str = "chat") -> int:
         id_ = self.new_id()
@@ -90,7 +105,7 @@ def ledger(engine: Engine) -> Iterator[Ledger]:
     opened = Ledger(engine)
     yield opened
     with engine.begin() as conn:
-        assert check(conn) == []
+        assert check(conn, check_ledger.INVARIANTS[:1]) == []
 
 
 def test_a_look_writes_nothing_and_tells_each_difference(ledger: Ledger):
@@ -171,6 +186,48 @@ def test_a_run_that_is_killed_goes_on_where_it_was(ledger: Ledger, dies_at: int)
 
     assert (done.state, done.looked_at, done.corrected) == (RunState.DONE, 5, 5)
     assert ledger.posted() == CREDIT - 5 * 7
+
+
+@pytest.mark.parametrize(("given_minor", "price", "is_done"), [(10, 4, False), (5, 4, False), (4, 4, True), (3, 4, True), (10, 12, True)])
+def test_no_more_is_given_back_of_a_charge_than_it_ever_cost(ledger: Ledger, given_minor: int, price: int, is_done: bool):
+    sold = ledger.sell()
+    ledger.give_back(sold, given_minor)
+
+    (found,) = rerate.differences(ledger.books, DAYS, at(price))
+    run = ledger.run(at(price))
+
+    assert bool(found.why) is not is_done
+    assert run.corrected == is_done
+    assert ledger.posted() == CREDIT - (price if is_done else PRICE) + given_minor
+
+
+def test_what_is_received_stays_free_whatever_a_rule_says(ledger: Ledger):
+    ledger.receive()
+
+    run = ledger.run(at(7))
+
+    assert (run.looked_at, run.corrected, ledger.count(RecordType.RERATE)) == (0, 0, 0)
+
+
+def test_a_look_reads_a_few_statements_a_page_however_many_charges_it_has(ledger: Ledger):
+    for _ in range(12):
+        ledger.sell()
+    said: list[str] = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda _conn, _cursor, statement, *_rest: said.append(statement))
+
+    found = list(rerate.differences(ledger.books, DAYS, at(7), page_rows=50))
+
+    assert len(found) == 12
+    assert sum("FROM charge" in each for each in said) == 2
+
+
+@pytest.mark.parametrize("same", ["ann", "Ann", "ANN"])
+def test_a_name_spelt_otherwise_is_the_same_person(ledger: Ledger, same: str):
+    run_id = ledger.new_id()
+    with ledger.engine.begin() as conn:
+        rerate.request(conn, DAYS, "main/2", run_id=run_id, actor="ann", now_us=NOW)
+        with pytest.raises(RerateError, match="another person"):
+            rerate.decide(conn, run_id, actor=same, approves=True, now_us=NOW)
 
 
 def test_nobody_agrees_to_his_own_run_and_nothing_runs_unagreed(ledger: Ledger):
