@@ -12,17 +12,20 @@ from sqlalchemy import Connection
 
 from billing import book, suspense
 from billing.booking import Booking
-from billing.event import BillableEvent, ChargeState
+from billing.event import BY_PART_CLASSES, BillableEvent, ChargeState, Direction
 from billing.suspense import Parked, Price
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
 from gateway.domain.failure import Refused as NoPrice
+from gateway.domain.message import State
+from gateway.domain.verdict import STAT_OF_STATE
 from gateway.errors import ConfigError
 from gateway.services import rating
-from gateway.services.rating import Rating
+from gateway.services.rating import Rated, Rating
 from gateway.wiring_billing import carriers_of
 
 parked = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What no rule of the tariff priced.")
+WHOLE = STAT_OF_STATE[State.DELIVERED]
 _PAGE_ROWS = 500
 
 
@@ -111,27 +114,59 @@ def _all_waiting(opened: Opened) -> list[int]:
 
 
 def _price_of(conn: Connection, opened: Opened, books: Booking) -> Callable[[Mapping[str, Any]], Price | str]:
-    """Prices a charge's row by the approved tariff, by its full price: counters of a time that is over are not asked."""
+    """Prices a charge's row by the approved tariff of its time, for the parts that were delivered; its counters go on from there."""
     billing = opened.settings.billing
     rater = Rating(books, plan=billing.plan)
     rater.reload(rating.load(conn, billing.plan))
 
     def price_of(row: Mapping[str, Any]) -> Price | str:
-        event = BillableEvent(*(row[name] for name in BillableEvent._fields))
-        number = row["peer_msisdn"] or row["charged_msisdn"] or ""
+        parts = row["parts"] if row["delivery_status"] == WHOLE else row["parts_charged"]
+        event = BillableEvent(*(row[name] for name in BillableEvent._fields))._replace(parts=parts)
         try:
-            rated = rater.rated(event, number)
+            rated = _rated(rater, event, row)
         except NoPrice as refused:
             return refused.text
-        found = rated.event
-        if found.tariff_rule == rating.SUSPENSE_RULE:
-            return "no version of the tariff holds at its time"
+        if rated is None or not rater.version_at(event.event_at):
+            return "no version of the tariff, or no rule of it, prices it at its time"
+        if rated.reason:
+            return rated.reason
+        counter, units = None, 0
+        if rated.rule is not None:
+            rated, counter, counted = rater.counted(conn, rated)
+            units = len(counted)
+        found, facts = rated.event, rated.facts
+        if parts < row["parts"] and found.fee_class not in BY_PART_CLASSES:
+            return "not all of it was delivered, and it is charged as a whole: discard it"
         house = book.ensure_house(conn, found.currency, new_id=opened.new_id, now_us=opened.clock.now_us())
-        money = (found.quantity, found.unit_price_minor, found.amount_minor, rated.facts.tax_minor, int(found.fee_class), found.currency)
-        names = (found.tariff_version, found.tariff_rule, house.revenue, int(found.payer), found.wallet, found.charged_msisdn)
-        return Price(*money, *names)
+        return Price(
+            row["parts_charged"],
+            found.quantity,
+            found.unit_price_minor,
+            found.amount_minor,
+            facts.tax_minor,
+            int(found.fee_class),
+            found.currency,
+            found.tariff_version,
+            found.tariff_rule,
+            house.revenue,
+            int(found.payer),
+            found.wallet,
+            found.charged_msisdn,
+            facts.provider,
+            facts.promotion,
+            facts.allowance,
+            facts.trace,
+            counter,
+            units,
+        )
 
     return price_of
+
+
+def _rated(rater: Rating, event: BillableEvent, row: Mapping[str, Any]) -> Rated | None:
+    if event.direction == Direction.MO:
+        return rater.rated_mo(event)
+    return rater.rated(event, row["peer_msisdn"] or row["charged_msisdn"] or "")
 
 
 def _id(typed: str) -> int:
