@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,16 @@ from sqlalchemy import Connection
 
 from billing import book, suspense
 from billing.booking import Booking
-from billing.event import BY_PART_CLASSES, BillableEvent, ChargeState, Direction
-from billing.suspense import Parked, Price
+from billing.event import ChargeState
+from billing.suspense import Parked
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
-from gateway.domain.failure import Refused as NoPrice
-from gateway.domain.message import State
-from gateway.domain.verdict import STAT_OF_STATE
 from gateway.errors import ConfigError
-from gateway.services import rating
-from gateway.services.rating import Rated, Rating
+from gateway.services import rating, recycling
+from gateway.services.rating import Rating
 from gateway.wiring_billing import carriers_of
 
 parked = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What no rule of the tariff priced.")
-WHOLE = STAT_OF_STATE[State.DELIVERED]
 _PAGE_ROWS = 500
 
 
@@ -69,9 +65,12 @@ def recycle(
     done, still = 0, []
     with writing(config) as opened:
         books = Booking(carriers_of(opened.settings))
+        rater = Rating(books, plan=opened.settings.billing.plan)
+        with opened.engine.begin() as conn:
+            rater.reload(rating.load(conn, rater.plan))
         for event_id in wanted or _all_waiting(opened):
             with opened.engine.begin() as conn:
-                price_of = _price_of(conn, opened, books)
+                price_of = recycling.price_of(conn, rater, partial(_revenue, opened, conn))
                 why = suspense.recycle(
                     conn, event_id, price_of, into=books, journal_seq=opened.new_id(), actor=by, now_us=opened.clock.now_us()
                 )
@@ -113,60 +112,8 @@ def _all_waiting(opened: Opened) -> list[int]:
     return found
 
 
-def _price_of(conn: Connection, opened: Opened, books: Booking) -> Callable[[Mapping[str, Any]], Price | str]:
-    """Prices a charge's row by the approved tariff of its time, for the parts that were delivered; its counters go on from there."""
-    billing = opened.settings.billing
-    rater = Rating(books, plan=billing.plan)
-    rater.reload(rating.load(conn, billing.plan))
-
-    def price_of(row: Mapping[str, Any]) -> Price | str:
-        parts = row["parts"] if row["delivery_status"] == WHOLE else row["parts_charged"]
-        event = BillableEvent(*(row[name] for name in BillableEvent._fields))._replace(parts=parts)
-        try:
-            rated = _rated(rater, event, row)
-        except NoPrice as refused:
-            return refused.text
-        if rated is None or not rater.version_at(event.event_at):
-            return "no version of the tariff, or no rule of it, prices it at its time"
-        if rated.reason:
-            return rated.reason
-        counter, units = None, 0
-        if rated.rule is not None:
-            rated, counter, counted = rater.counted(conn, rated)
-            units = len(counted)
-        found, facts = rated.event, rated.facts
-        if parts < row["parts"] and found.fee_class not in BY_PART_CLASSES:
-            return "not all of it was delivered, and it is charged as a whole: discard it"
-        house = book.ensure_house(conn, found.currency, new_id=opened.new_id, now_us=opened.clock.now_us())
-        return Price(
-            row["parts_charged"],
-            found.quantity,
-            found.unit_price_minor,
-            found.amount_minor,
-            facts.tax_minor,
-            int(found.fee_class),
-            found.currency,
-            found.tariff_version,
-            found.tariff_rule,
-            house.revenue,
-            int(found.payer),
-            found.wallet,
-            found.charged_msisdn,
-            facts.provider,
-            facts.promotion,
-            facts.allowance,
-            facts.trace,
-            counter,
-            units,
-        )
-
-    return price_of
-
-
-def _rated(rater: Rating, event: BillableEvent, row: Mapping[str, Any]) -> Rated | None:
-    if event.direction == Direction.MO:
-        return rater.rated_mo(event)
-    return rater.rated(event, row["peer_msisdn"] or row["charged_msisdn"] or "")
+def _revenue(opened: Opened, conn: Connection, currency: str) -> int:
+    return book.ensure_house(conn, currency, new_id=opened.new_id, now_us=opened.clock.now_us()).revenue
 
 
 def _id(typed: str) -> int:
