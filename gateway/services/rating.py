@@ -44,6 +44,7 @@ class Facts(NamedTuple):
 
 
 NO_FACTS = Facts()
+_DIRECTIONS = {int(direction): direction.name for direction in Direction}
 
 
 class Rated(NamedTuple):
@@ -105,7 +106,7 @@ class Rating:
         if matcher is None:
             return Rated(event, Facts(mo_link_id=mo_link_id or None))
         carrier = self._books.carriers.of_link(event.link).name
-        rule = matcher.rule_for(Question(event.service, carrier, number, Direction(event.direction).name))
+        rule = matcher.rule_for(Question(event.service, carrier, number, _DIRECTIONS[event.direction]))
         if rule is None:
             return self._unrated(event, "no_rule", f"no rule of {matcher.version.name} fits service {event.service} on carrier {carrier}")
         found = self._priced(event, matcher.version, rule, number)
@@ -126,11 +127,12 @@ class Rating:
 
     def _priced(self, event: BillableEvent, version: Version, rule: Rule, number: str) -> Rated | None:
         """The event by a rule, for the most it can cost; None for a sponsor without an account."""
-        priced = rate.most(rule, event.parts, event.event_at) if rule.is_counted else rate.price(rule, event.parts, event.event_at)
+        priced = rate.plain(rule, event.parts, event.event_at) or rate.most(rule, event.parts, event.event_at)
         paid = self._paid(event, rule, number)
         if paid is None:
             return None
-        facts = Facts(priced.tax_minor, rule.provider or None, priced.promotion)
+        is_bare = not (priced.tax_minor or rule.provider or priced.promotion)
+        facts = NO_FACTS if is_bare else Facts(priced.tax_minor, rule.provider or None, priced.promotion)
         is_counted = rule.is_counted and priced.amount_minor > 0
         name = f"{version.plan}/{rule.name}"
         return Rated(_with_price(paid, version, rule, priced), facts, rule if is_counted else None, name, number)
@@ -164,12 +166,12 @@ class Rating:
     def _paid(self, event: BillableEvent, rule: Rule, number: str) -> BillableEvent | None:
         """The event with who pays; None for a sponsor without an account."""
         is_mo = event.direction == Direction.MO
-        if rule.payer == "subscriber" or (is_mo and rule.payer == "sender"):
+        if rule.payer == "sender" and not is_mo:
+            return event._replace(wallet=None) if rule.model is Model.SP_COLLECTED else event
+        if rule.payer == "subscriber" or rule.payer == "sender":
             return event._replace(payer=Payer.SOURCE if is_mo else Payer.DEST, wallet=None, charged_msisdn=number)
-        if rule.payer.startswith(_SPONSOR):
-            wallet = self._prices.sponsors.get((rule.payer, rule.currency))
-            return None if wallet is None else event._replace(payer=Payer.OTHER, wallet=wallet)
-        return event._replace(wallet=None) if rule.model is Model.SP_COLLECTED else event
+        wallet = self._prices.sponsors.get((rule.payer, rule.currency))
+        return None if wallet is None else event._replace(payer=Payer.OTHER, wallet=wallet)
 
     def _unrated(self, event: BillableEvent, reason: str, detail: str) -> Rated:
         if not self._suspends:
