@@ -316,6 +316,14 @@ def find_account(conn: Connection, party: str, currency: str = "") -> int | None
     return None if known is None else int(known.id)
 
 
+def revenue_of(conn: Connection, currency: str) -> int:
+    """Our account that captures in a currency go to; raises UnknownAccountError where none is open."""
+    known = find_account(conn, f"house:revenue:{currency}")
+    if known is None:
+        raise UnknownAccountError(f"no house account takes revenue in {currency}")
+    return known
+
+
 def top_up(conn: Connection, wallet: int, amount_minor: int, reference: str, transfer_id: int, now_us: int) -> TopUp:
     """Bring money into a wallet, once per reference; a repeat answers with the first transfer and writes nothing."""
     assert amount_minor > 0

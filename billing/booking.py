@@ -39,14 +39,14 @@ class Booking:
 
     def place_many(self, conn: Connection, facts: Sequence[tuple[str | None, int]], now_us: int) -> list[Place]:
         """The places of events, (link, event_at)."""
-        closed = closed_until(conn)
+        closed = closed_until(conn, is_booking=True)
         of_link = self.carriers.of_link
         return [self._place(of_link(link), event_at, now_us, closed) for link, event_at in facts]
 
     def place_in(self, conn: Connection, carrier: str, event_at: int, now_us: int) -> Place:
         """The place of one event in the books of a carrier by name; one no longer configured keeps the default's clock."""
         known = self.carriers.named(carrier) or self.carriers.default._replace(name=carrier)
-        return self._place(known, event_at, now_us, closed_until(conn))
+        return self._place(known, event_at, now_us, closed_until(conn, is_booking=True))
 
     def _place(self, carrier: Carrier, event_at: int, now_us: int, closed: dict[str, int]) -> Place:
         name = carrier.name
@@ -57,9 +57,9 @@ class Booking:
         return Place(name, max(self.carriers.day(clock, now_us), first_open), True)
 
 
-def closed_until(conn: Connection) -> dict[str, int]:
-    """The first open day of each carrier, which cannot move before this transaction is over."""
-    lock = " FOR SHARE" if conn.dialect.name == "postgresql" else ""
+def closed_until(conn: Connection, *, is_booking: bool = False) -> dict[str, int]:
+    """The first open day of each carrier; for who books, it cannot move before his transaction is over."""
+    lock = " FOR SHARE" if is_booking and conn.dialect.name == "postgresql" else ""
     return dict(conn.exec_driver_sql(_CLOSED + lock).all())
 
 

@@ -14,6 +14,7 @@ BillingError
   RerateError              a run of pricing anew that its state, or the four eyes, forbid
   SuspenseError            an event that does not wait to be priced
   PeriodError              a day or month that is none, or a step its state forbids
+  SubscriptionError        no such subscription or offer, or one that cannot be had so
   AuditError               an act without an actor
   ApprovalError            a request that nobody may decide, or not any more
   VoucherError             a code that brings nothing, or a batch that can't be made
@@ -97,6 +98,10 @@ class SuspenseError(BillingError):
 
 class PeriodError(BillingError):
     """A day or month that is none, or a step its state forbids."""
+
+
+class SubscriptionError(BillingError):
+    """No such subscription or offer, or one that cannot be had so."""
 
 
 class AuditError(BillingError):

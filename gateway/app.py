@@ -47,6 +47,7 @@ from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
 from gateway.services.replay import Replay
 from gateway.services.routing import Routing
+from gateway.services.subscribing import Subscribing
 from gateway.services.sweep import Sweep
 from gateway.services.tariffs import Tariffs
 from gateway.services.telling import CONNECTOR
@@ -59,7 +60,7 @@ from gateway.tally import Tally
 from gateway.telemetry import Metrics
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
-from gateway.wiring_billing import carriers_of
+from gateway.wiring_billing import carriers_of, ordering_of
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
@@ -119,6 +120,8 @@ class Gateway:
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
         house = await self.writer.run(_ensure_house, currency, [world.next_id() for _ in book.House._fields], world.clock.now_us())
+        for other in {each.currency for each in settings.offers} - {currency}:
+            await self.writer.run(_ensure_house, other, [world.next_id() for _ in book.House._fields], world.clock.now_us())
         self.books = Booking(carriers_of(settings))
         await self.writer.run(self.books.open_books)
         self._profiles = wiring.text_profiles(settings)
@@ -135,6 +138,8 @@ class Gateway:
         await self.dispatch.recover()
         self._spawn(self.sweep.run(), "sweep")
         self._spawn(self._refresh(), "partners")
+        if self.subscribing is not None:
+            self._spawn(self.subscribing.run(), "subscriptions")
         self._spawn(self.outbinds.run(), "outbind")
         self._spawn(self.replay.run(), "parked receipts")
         self._spawn(self.asking.run(), "overdue receipts")
@@ -193,7 +198,9 @@ class Gateway:
             world, writer, reader, self.dispatch, self.reception, outcome=rows, noticed=self._noticed, counted=self.tally.recalled
         )
         self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
-        self.receiving = Receiving(self.catalogue, accounts.ids, self.books)
+        ordering = ordering_of(settings, self.books)
+        self.receiving = Receiving(self.catalogue, accounts.ids, self.books, ordering)
+        self.subscribing = None if ordering is None else Subscribing(world, writer, reader, self.dispatch, self.catalogue, ordering)
         carrier = CarrierSide(
             world,
             writer,

@@ -17,6 +17,7 @@ from gateway.cli_billing_reconcile import reconcile
 from gateway.cli_billing_rerate import runs
 from gateway.cli_billing_settle import settle, write_statement
 from gateway.cli_billing_staff import staff
+from gateway.cli_billing_subscription import subscription
 from gateway.cli_billing_suspense import parked
 from gateway.cli_billing_tariff import price, tariff
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
@@ -47,6 +48,7 @@ cli_billing_ledger.add_to(billing)
 billing.add_typer(cli_billing_approval.approval, name="approval")
 billing.add_typer(cli_billing_voucher.voucher, name="voucher")
 billing.add_typer(cli_billing_approval.log, name="audit")
+billing.add_typer(subscription, name="subscription")
 
 
 @billing.command()

@@ -98,9 +98,9 @@ def _window(since: str, until: str, rows_max: int, opened: Opened) -> Window:
     least, before = 0, Window().before
     try:
         if since:
-            least = id_floor(calendar.span_of(calendar.parse(since), zone).from_us)
+            least = min(id_floor(calendar.span_of(calendar.parse(since), zone).from_us), ID_MAX)
         if until:
-            before = id_floor(calendar.span_of(calendar.parse(until), zone).from_us)
+            before = min(id_floor(calendar.span_of(calendar.parse(until), zone).from_us), ID_MAX)
     except PeriodError as error:
         raise ConfigError([f"--from, --to: {error}"]) from None
     return Window(least, before, rows_max)
@@ -124,6 +124,8 @@ def _lines(told: _Told) -> Iterable[str]:
     charge, found = view.fields(told.charged.charge, told.zone), told.evidence
     yield f"{charge['event_at']}  charge {charge['id']}  {charge['state']}  {charge['amount']}"
     yield f"  what       {_what(charge, found)}"
+    if charge["subscription"]:
+        yield f"  for        subscription {charge['subscription']}, cycle {calendar.write(charge['cycle'])}"
     unit = view.money(charge["unit_price_minor"], charge["currency"])
     yield f"  price      {charge['quantity']} x {unit}, {charge['fee_class']}, {charge['tariff_version']} rule {charge['tariff_rule']}"
     for step in _steps(told.charged.charge["trace"]):

@@ -17,7 +17,7 @@ from billing.periods import Closing, Period, Total
 from billing.runs import Books
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
-from gateway.domain.ids import id_floor
+from gateway.domain.ids import ID_MAX, id_floor
 from gateway.errors import ConfigError
 from gateway.store import leaks
 from gateway.store.engine import open_reading
@@ -55,7 +55,7 @@ def close(
             span = calendar.span_of(wanted, whose.zone)
             links = None if whose == carriers_of(opened.settings).default else tuple(carriers_of(opened.settings).links_of(whose.name))
             with reader.begin() as conn:
-                held = leaks.count_held(conn, id_floor(span.from_us), id_floor(span.to_us), links)
+                held = leaks.count_held(conn, min(id_floor(span.from_us), ID_MAX), min(id_floor(span.to_us), ID_MAX), links)
             grace_us = opened.settings.billing.grace_s * 1_000_000
             closing = Closing(whose, wanted, by, opened.clock.now_us(), grace_us, is_now, held)
             closed = periods.close(Books(reader.begin, opened.engine.begin), closing)

@@ -13,7 +13,9 @@ from pydantic import Field, SecretStr, StringConstraints, field_validator, model
 
 from billing import money
 from billing.errors import MoneyError
+from gateway import settings_offers
 from gateway.settings_billing import Billing, Carrier, Coin, ExportProfile, ExportTarget, check_exports
+from gateway.settings_offers import Offer
 from gateway.settings_receipts import ReceiptDialect
 from gateway.settings_routes import HoursOfDay, Numbering, NumberList, Route, Zone
 from gateway.settings_section import Currency, Name, Port, Seconds, SecondsOrOff, Section
@@ -161,6 +163,7 @@ class Settings(Section):
     export_profiles: tuple[ExportProfile, ...] = Field(default=(), description=ExportProfile.__doc__)
     export_targets: tuple[ExportTarget, ...] = Field(default=(), description=ExportTarget.__doc__)
     coins: tuple[Coin, ...] = Field(default=(), description=Coin.__doc__)
+    offers: tuple[Offer, ...] = Field(default=(), description=Offer.__doc__)
     backlog: Backlog = Field(default=Backlog(), description=Backlog.__doc__)
     log: Log = Field(default=Log(), description=Log.__doc__)
     metrics: Metrics = Field(default=Metrics(), description=Metrics.__doc__)
@@ -189,6 +192,12 @@ class Settings(Section):
         for link in self.links:
             if link.carrier and link.carrier not in known:
                 raise ValueError(f"links.{link.name}.carrier: there is no carrier {link.carrier!r}; known are: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _offers_fit(self) -> Settings:
+        services, codes = {each.name for each in self.services}, {each.number for each in self.short_codes}
+        settings_offers.check(self.offers, services, codes, has_free_service=any(not each.price for each in self.services))
         return self
 
 

@@ -99,6 +99,9 @@ class Billing(Section):
     late: Literal["absorb", "charge"] = Field(
         "absorb", description='What a receipt does that says "delivered" after its message ended: nothing is charged, or it is charged then'
     )
+    export_folder: str = Field(
+        "charges", min_length=1, description="Folder for files ordered over HTTP (relative to the folder of this file)"
+    )
     mask_key: SecretStr = Field(
         SecretStr(""), description="Key of profiles with mask hmac, at least 16 characters; best given as BELLHOP__BILLING__MASK_KEY"
     )

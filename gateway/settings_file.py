@@ -301,6 +301,7 @@ def _with_files_beside(settings: Settings, path: Path) -> Settings:
             "numbering": settings.numbering.model_copy(update=files),
             "number_lists": lists,
             "links": links,
+            "billing": settings.billing.model_copy(update={"export_folder": str(folder / settings.billing.export_folder)}),
         }
     )
 

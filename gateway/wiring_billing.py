@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from billing import masking, money
+from billing import masking, money, view
 from billing.approvals import Limits
 from billing.booking import Booking
 from billing.carriers import Carrier, Carriers
 from billing.profile import Profile
+from billing.subscription import HOUR_US, Rules
+from billing.subscriptions import Offer, Subscriptions
+from gateway.domain.offer_texts import Wording
+from gateway.domain.orders import Vocabulary
 from gateway.errors import ConfigError
+from gateway.services.subscribing import Ordering
 from gateway.settings import Settings
+from gateway.web.billing_door import DeskRules
 
 
 def carriers_of(settings: Settings) -> Carriers:
@@ -47,3 +53,63 @@ def limits_of(settings: Settings) -> Limits:
     billing = settings.billing
     above = {currency: money.parse(amount, currency).amount_minor for currency, amount in billing.approval_above.items()}
     return Limits(above, billing.approval_days)
+
+
+def rules_of(settings: Settings) -> DeskRules:
+    """What the billing staff's door needs to know."""
+    billing = settings.billing
+    return DeskRules(limits_of(settings), billing.refund_multiplier, billing.export_folder, billing.plan)
+
+
+def offers_of(settings: Settings) -> dict[str, Offer]:
+    """Every offer by name; the clock of its rules is that of its subscriber's carrier, and set later."""
+    return {
+        each.name: Offer(
+            each.name,
+            each.title or each.name,
+            each.service,
+            each.short_code,
+            each.price,
+            each.currency,
+            Rules(
+                each.cycle == "month",
+                each.trial_days,
+                each.confirmations_required,
+                each.confirm_within_hours * HOUR_US,
+                each.first_charge_after_hours * HOUR_US,
+                each.reminder_days_before,
+                each.failed_cycles_max,
+                frozenset(each.unpaid_codes),
+                frozenset(each.gone_codes),
+            ),
+            each.pays == "wallet",
+            each.charge_on == "delivery",
+            each.provider or None,
+        )
+        for each in settings.offers
+    }
+
+
+def ordering_of(settings: Settings, books: Booking) -> Ordering | None:
+    """What MOs can order; None where nothing can be subscribed to."""
+    if not settings.offers:
+        return None
+    wordings = {
+        each.name: Wording(
+            each.language,
+            each.title or each.name,
+            view.money(each.price, each.currency),
+            each.cycle,
+            each.keyword,
+            each.stop_keywords[0],
+            each.short_code,
+            each.trial_days,
+            each.texts,
+        )
+        for each in settings.offers
+    }
+    vocabularies = {}
+    for code in dict.fromkeys(each.short_code for each in settings.offers if each.keyword):
+        mine = [each for each in settings.offers if each.short_code == code and each.keyword]
+        vocabularies[code] = Vocabulary({each.name: each.keyword for each in mine}, {each.name: each.stop_keywords for each in mine})
+    return Ordering(Subscriptions(offers_of(settings), into=books), wordings, vocabularies)

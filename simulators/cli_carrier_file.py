@@ -18,7 +18,7 @@ from simulators.carrier_file import Plan
 def write_carrier_file(
     output: Path = typer.Argument(..., metavar="FILE", help="The file to write; FILE.planted.json beside it tells what was planted."),
     profile: Path = typer.Option(..., "--profile", metavar="TOML", help="The import profile to write it by."),
-    carrier: str = typer.Option("default", "--carrier", help="Whose books to write it from."),
+    carrier: str = typer.Option("", "--carrier", help="Whose books to write it from; without it, those of billing.carrier."),
     period: str = typer.Option(..., "--period", metavar="DAY|MONTH", help="2026-10, or 2026-10-05."),
     per_mille: int = typer.Option(20, "--per-mille", min=0, max=100, help="How many of 1,000 records get each kind of difference."),
     seed: int = typer.Option(1, "--seed", help="The same seed plants the same differences."),
@@ -42,8 +42,9 @@ def write_carrier_file(
         raise ConfigError([f"--profile: {profile}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}"]) from None
     if copy_ours:
         with writing(config) as opened, opened.engine.begin() as conn:
-            carrier_file.copy_ours(conn, plan)
+            carrier_file.copy_ours(conn, plan._replace(carrier=carrier or opened.settings.billing.carrier))
     with reading(config) as opened, opened.engine.begin() as conn:
+        plan = plan._replace(carrier=carrier or opened.settings.billing.carrier)
         made = carrier_file.write(conn, read, plan)
     told = {"file": str(output), "records": made.records, "planted": [each._asdict() for each in made.planted]}
     try:

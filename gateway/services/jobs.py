@@ -70,7 +70,8 @@ class Jobs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, commands: Commands, job: Job, arguments: list[str]) -> None:
-        ended = job._replace(state="failed", error="stopped with the gateway")
+        failed = job._replace(state="failed")
+        ended = failed._replace(error="stopped with the gateway")
         try:
             ran = await commands.run(arguments)
             answer = _json(ran.out)
@@ -78,9 +79,9 @@ class Jobs:
             if ran.code in (0, 1) and answer is not None:
                 ended = job._replace(state="done", answer=answer, error="")
             else:
-                ended = job._replace(error=ran.err.strip().removeprefix("error: ")[:1000] or f"exit code {ran.code}")
+                ended = failed._replace(error=ran.err.strip().removeprefix("error: ")[:1000] or f"exit code {ran.code}")
         except OSError as error:
-            ended = job._replace(error=error.strerror or "no process could be started")
+            ended = failed._replace(error=error.strerror or "no process could be started")
         finally:
             self._keep(ended._replace(ended_at=self._world.clock.now_us()))
 

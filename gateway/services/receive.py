@@ -17,12 +17,14 @@ from billing.booking import Booking
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
 from gateway.domain import conversation, keywords
 from gateway.domain.address import Address
+from gateway.domain.failure import Refused
 from gateway.domain.keywords import Keyword
 from gateway.domain.message import Front, UnknownOutcome
 from gateway.services import priced
 from gateway.services.catalogue import Catalogue, ShortCode
 from gateway.services.opt_outs import OptOut
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
+from gateway.services.subscribing import Ordering, Spoken
 from gateway.services.telling import CONNECTOR
 from gateway.smpp.vendor_tlv import merged
 from gateway.sms import national, udh
@@ -78,8 +80,11 @@ class Received(NamedTuple):
 class Receiving:
     """The receive operation of the writer."""
 
-    def __init__(self, catalogue: Catalogue, partner_ids: dict[str, int], books: Booking = booking.DEFAULT) -> None:
+    def __init__(
+        self, catalogue: Catalogue, partner_ids: dict[str, int], books: Booking = booking.DEFAULT, ordering: Ordering | None = None
+    ) -> None:
         self._books = books
+        self._ordering = ordering
         self._catalogue = catalogue
         self._partner_ids = partner_ids  # by name, kept current by the app
         self._accepting = Accepting(catalogue.revenue_account, catalogue=catalogue)
@@ -168,7 +173,10 @@ class Receiving:
         plan = conversation.find_plan(item.destination.digits_or_name, self._catalogue.plans)
         code = self._catalogue.short_codes[plan.base] if plan is not None else None
         found = _Whereto("unknown_number", None, None, None)
-        if code is not None:
+        told = None if code is None or self._ordering is None else self._heard(conn, item, code, joined.text)
+        if told is not None:
+            found = _Whereto("subscription", None, None, None)
+        elif code is not None:
             found = self._whereto(conn, item, code, joined.text)
         row = Mo(
             item.id,
@@ -192,7 +200,11 @@ class Receiving:
         )
         mo.insert_mo(conn, row)
         self._charge(conn, row, code)
-        reply = self._answer(conn, item, code, found.keyword) if code is not None and found.keyword is not None else None
+        reply = None
+        if told is not None and code is not None:
+            reply = self._reply(conn, item, code, told)
+        elif code is not None and found.keyword is not None:
+            reply = self._answer(conn, item, code, found.keyword)
         target = _target(found)
         if target is None:
             return Received("joined", None, reply, _opt_out(item, code, found))
@@ -225,21 +237,39 @@ class Receiving:
             return _Whereto("keyword", None, None, None, is_blocking=True)
         return _Whereto("im", None, account, None)
 
+    def _heard(self, conn: Connection, item: Incoming, code: ShortCode, text: str | None) -> str | None:
+        """What subscriptions answer to a message at the base number, None where it is not about them."""
+        if self._ordering is None or text is None or item.destination.digits_or_name != code.number:
+            return None
+        spoken = _spoken(item, code, text)
+        told = self._ordering.hear(conn, spoken)
+        if told is None and code.partner and keywords.classify(text, in_thread=False) is Keyword.STOP:
+            self._ordering.end_all(conn, spoken)  # the partner hears it too, and has its own list
+        return told
+
     def _answer(self, conn: Connection, item: Incoming, code: ShortCode, keyword: Keyword) -> Draft | None:
         """Confirm a keyword, once, by a free service; STOP is on disk with its confirmation."""
-        reply = None
-        free = next((service.name for service in self._catalogue.services.values() if not service.unit_price_minor), None)
-        if free is not None and keyword in REPLY_TEXTS:
-            words, sender = REPLY_TEXTS[keyword], Sender(Front.GATEWAY, None)
-            submission = Submission(sender, Address(code.number, 0, 1), item.source, free, words, mo_link_id=str(item.id))
-            reply = self._drafting.draft(submission, item.reply_id, item.at, item.at_s, link=item.link, reserve=_never)
         if keyword is Keyword.START:
             slots.start(conn, item.source.digits_or_name, code.number)
-        if reply is not None and self._accepting.accept_many(conn, [reply])[0] is not None:
-            reply = None
+        reply = self._reply(conn, item, code, REPLY_TEXTS[keyword]) if keyword in REPLY_TEXTS else None
         if keyword is Keyword.STOP:
             slots.stop(conn, item.source.digits_or_name, code.number, item.at)
+            if self._ordering is not None:
+                self._ordering.end_all(conn, _spoken(item, code, keyword))
         return reply
+
+    def _reply(self, conn: Connection, item: Incoming, code: ShortCode, text: str) -> Draft | None:
+        """Write the answer to an MO; None where there is no free service to send it by, or its sender wants no messages."""
+        free = next((service.name for service in self._catalogue.services.values() if not service.unit_price_minor), None)
+        if free is None:
+            return None
+        sender = Sender(Front.GATEWAY, None)
+        submission = Submission(sender, Address(code.number, 0, 1), item.source, free, text, mo_link_id=str(item.id))
+        try:
+            reply = self._drafting.draft(submission, item.reply_id, item.at, item.at_s, link=item.link, reserve=_never)
+        except Refused:
+            return None  # too long, say: what it tells of is done all the same
+        return reply if self._accepting.accept_many(conn, [reply])[0] is None else None
 
     def _charge(self, conn: Connection, row: Mo, code: ShortCode | None) -> None:
         """An MO is recorded like anything that could be billed; it costs something only where a rule of the tariff says so."""
@@ -293,6 +323,10 @@ def _opt_out(item: Incoming, code: ShortCode | None, found: _Whereto) -> OptOut 
     if code is None or found.keyword not in (Keyword.STOP, Keyword.START):
         return None
     return OptOut(item.source.digits_or_name, code.number, found.keyword is Keyword.STOP)
+
+
+def _spoken(item: Incoming, code: ShortCode, text: str) -> Spoken:
+    return Spoken(item.id, item.source.digits_or_name, code.number, item.link, text, item.at)
 
 
 def _target(found: _Whereto) -> str | None:

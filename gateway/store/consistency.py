@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from billing import check as ledger
-from billing import check_periods
+from billing import check_periods, check_subscriptions
 from billing.check import Invariant, Violation
 
 # Per message: the least and greatest state of its segments, how many there are, and how many were delivered.
@@ -131,7 +131,7 @@ _OUTBOX = (
     ),
 )
 
-INVARIANTS = (*ledger.message_invariants(), *_CHARGES, *_MESSAGES, *_OUTBOX, *check_periods.INVARIANTS)
+INVARIANTS = (*ledger.message_invariants(), *_CHARGES, *_MESSAGES, *_OUTBOX, *check_periods.INVARIANTS, *check_subscriptions.INVARIANTS)
 
 
 def check(conn: Connection) -> list[Violation]:

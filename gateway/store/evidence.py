@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from billing.event import Direction
+from billing.schema_subscription import subscription_evidence
 from gateway.domain.message import SEGMENTS_MAX, STATE_NAMES, State
 from gateway.store import receipts
 from gateway.store.schema import message, mo, segment
@@ -61,6 +62,8 @@ def of_charge(conn: Connection, charge: Mapping[str, Any]) -> Evidence:
         return Evidence(None, None, [], [], _order(conn, event_id))
     sent = conn.execute(select(message.c.front, message.c.reference, message.c.segments).where(message.c.id == event_id)).one_or_none()
     linked = charge["mo_link_id"]
+    if charge["subscription"] is not None:
+        linked = _order_of_subscription(conn, charge["subscription"])
     order = _order(conn, int(linked)) if linked and linked.isdigit() else None
     if sent is None:
         return Evidence(None, None, [], [], order)
@@ -76,6 +79,13 @@ def _parts(conn: Connection, message_id: int) -> list[Part]:
     query = select(columns.id, columns.state, columns.link, columns.smsc_id, columns.submitted_at, columns.done_at, columns.error)
     rows = conn.execute(query.where(columns.id.between(message_id + 1, message_id + SEGMENTS_MAX)).order_by(columns.id))
     return [Part(row[0] - message_id, STATE_NAMES[State(row[1])], *row[2:]) for row in rows]
+
+
+def _order_of_subscription(conn: Connection, subscription: int) -> str | None:
+    """The MO that ordered a subscription, None where staff started it."""
+    is_order = (subscription_evidence.c.step == "order") & (subscription_evidence.c.channel == "mo")
+    query = select(subscription_evidence.c.reference).where(subscription_evidence.c.subscription == subscription, is_order)
+    return conn.execute(query).scalar()
 
 
 def _order(conn: Connection, mo_id: int) -> Order | None:

@@ -22,11 +22,11 @@ from sqlalchemy import (
     text,
 )
 
-from billing import schema_exports, schema_ledger, schema_periods, schema_reconciliation, schema_tariff
+from billing import schema_exports, schema_ledger, schema_periods, schema_reconciliation, schema_subscription, schema_tariff
 from billing.schema import Id, metadata
 
 # All tables stand on the ledger's metadata: whoever has this module has them.
-BILLING = (schema_exports, schema_ledger, schema_periods, schema_reconciliation, schema_tariff)
+BILLING = (schema_exports, schema_ledger, schema_periods, schema_reconciliation, schema_subscription, schema_tariff)
 
 # A command_status has 32 bits without a sign; SQLite keeps it in a column of any integer type.
 Status = BigInteger().with_variant(Integer(), "sqlite")

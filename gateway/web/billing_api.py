@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.web import problem
+from gateway.web.billing_acts import ACTS
 from gateway.web.billing_door import PREFIX, BillingOperation
+from gateway.web.billing_jobs import JOBS
+from gateway.web.billing_lists import LISTS
 from gateway.web.billing_reads import READS
 
-BILLING: tuple[BillingOperation, ...] = (*READS,)
+BILLING: tuple[BillingOperation, ...] = (*READS, *LISTS, *ACTS, *JOBS)
 
 _REFUSALS = {
     "400": "A field is wrong, missing or unknown",

@@ -13,8 +13,18 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from billing import approvals
 from billing.booking import Booking
-from billing.errors import BillingError, LedgerError, ReferenceReusedError, UnknownAccountError, UnknownChargeError
+from billing.errors import (
+    ApprovalError,
+    BillingError,
+    CorrectionRefusedError,
+    LedgerError,
+    ReferenceReusedError,
+    UnknownAccountError,
+    UnknownChargeError,
+    VoucherError,
+)
 from gateway.domain import credentials
 from gateway.domain.failure import Refused, StoreUnavailable
 from gateway.services.jobs import Jobs
@@ -37,6 +47,15 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
+class DeskRules(NamedTuple):
+    """What the configuration says of people's acts."""
+
+    limits: approvals.Limits = approvals.DEFAULT_LIMITS
+    refund_multiplier: int = 2
+    export_folder: str = "charges"
+    plan: str = "main"
+
+
 class Desk(NamedTuple):
     """What the actions work with."""
 
@@ -45,6 +64,7 @@ class Desk(NamedTuple):
     reader: Reader
     books: Booking
     jobs: Jobs
+    rules: DeskRules = DeskRules()
 
     def new_id(self) -> int:
         """An id for a charge, a transfer or a row of its own."""
@@ -144,7 +164,9 @@ def refused_by(error: BillingError) -> Refused:
         return Refused("not_found", str(error))
     if isinstance(error, ReferenceReusedError):
         return Refused("key_reused", str(error), field="reference")
-    return Refused("refused" if isinstance(error, LedgerError) else "bad_field", str(error))
+    if isinstance(error, CorrectionRefusedError):
+        return Refused("refused", str(error), field=error.field)
+    return Refused("refused" if isinstance(error, LedgerError | ApprovalError | VoucherError) else "bad_field", str(error))
 
 
 def _refused_by_model(error: ValidationError) -> Refused:

@@ -96,7 +96,7 @@ def _window(books: Booking, asked: ChargesAsked) -> Window:
     bounds = []
     for field, typed in (("since", asked.since), ("until", asked.until)):
         try:
-            bounds.append(id_floor(calendar.span_of(calendar.parse(typed), zone).from_us) if typed else 0)
+            bounds.append(min(id_floor(calendar.span_of(calendar.parse(typed), zone).from_us), ID_MAX) if typed else 0)
         except PeriodError as error:
             raise Refused("bad_field", str(error), field=field) from None
     least, until = bounds

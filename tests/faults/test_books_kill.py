@@ -19,7 +19,7 @@ WORKERS = 4
 ROUNDS = 13  # of as many kills as workers, on each engine: 104
 STEP = 40  # events by which a round goes on: each event is met in several rounds
 LIFE_S = (0.02, 0.25)
-FAULTY_ROUNDS_MAX = 60
+FAULTY_ROUNDS_MAX = 200
 
 
 @contextmanager

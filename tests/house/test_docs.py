@@ -21,6 +21,8 @@ import typer
 from billing import cdr
 from gateway.cli import COMMANDS
 from gateway.telemetry import SERIES, Histogram, Metrics
+from gateway.web.billing_api import BILLING
+from gateway.web.billing_door import PREFIX
 from gateway.web.intake import FIELDS
 from gateway.web.openapi import OPERATIONS
 from gateway.web.problem import STATUS_BY_REASON
@@ -218,7 +220,7 @@ def test_the_table_of_metrics_is_current():
 
 
 def test_every_column_of_the_charge_file_is_explained_in_order():
-    billing = (ROOT / "docs" / "billing.md").read_text("utf-8")
+    billing = (ROOT / "docs" / "billing-files.md").read_text("utf-8")
     table = billing.partition("### Columns")[2].partition("###")[0]
 
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == cdr.COLUMNS
@@ -230,6 +232,12 @@ def test_every_address_field_and_reason_of_the_api_is_explained():
     wanted = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
     wanted += [f"| `{field.name}` |" for field in FIELDS] + [f"`{reason}`" for reason in STATUS_BY_REASON]
     assert [words for words in wanted if words not in api] == []
+
+
+def test_every_call_of_the_billing_desk_is_in_its_page():
+    page = (ROOT / "docs" / "billing-api.md").read_text("utf-8")
+
+    assert [each.id for each in BILLING if f"| `{each.method} {PREFIX}{each.path}` | {each.scope} | {each.summary} |" not in page] == []
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -34,10 +36,10 @@ def key_of(shell: Shell, running: Running, name: str, *may: str) -> str:
     return str(shell("billing", "staff", "add", name, *scopes, "--as", "chief", "--json", "-c", running.config).json["api_key"])
 
 
-def get(running: Running, path: str, key: str = "", **query: str) -> tuple[int, dict[str, object]]:
+def get(running: Running, path: str, key: str = "", **query: str) -> tuple[int, dict[str, Any]]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
 
-    async def ask() -> tuple[int, dict[str, object]]:
+    async def ask() -> tuple[int, dict[str, Any]]:
         async with ClientSession() as http, http.get(f"{running.url}/v1/billing{path}", headers=headers, params=query) as response:
             return response.status, await response.json(content_type=None)
 
@@ -136,4 +138,104 @@ def test_every_change_of_the_staff_is_in_the_audit_log(shell: Shell, running: Ru
     _, found = get(running, "/audit", fresh, subject="staff:watcher")
 
     assert refused["reason"] == "unauthorized"
-    assert [(act["actor"], act["act"]) for act in found["acts"]] == [("chief", "staff.add"), ("boss", "staff.key")]  # type: ignore[attr-defined]
+    assert [(act["actor"], act["act"]) for act in found["acts"]] == [("chief", "staff.add"), ("boss", "staff.key")]
+
+
+def post(running: Running, path: str, key: str, **body: object) -> tuple[int, dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {key}"}
+
+    async def ask() -> tuple[int, dict[str, Any]]:
+        async with ClientSession() as http, http.post(f"{running.url}/v1/billing{path}", headers=headers, json=body) as response:
+            return response.status, await response.json(content_type=None)
+
+    return asyncio.run(ask())
+
+
+def done(running: Running, job: dict[str, Any], key: str) -> dict[str, Any]:
+    """A job at its end; each look takes as long as a request."""
+    for _ in range(600):
+        _, found = get(running, f"/jobs/{job['id']}", key)
+        if found["state"] != "running":
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the job does not end")
+
+
+def test_a_refund_is_given_once_and_never_above_what_was_captured(shell: Shell, running: Running):
+    charge = sent(shell, running, "refunded", "+8613900003333")
+    key = key_of(shell, running, "clerk", "act")
+    wanted = {"amount": "0.04", "reason": "dispute", "reference": "case-1"}
+
+    first, again = (post(running, f"/charges/{charge}/refunds", key, **wanted) for _ in range(2))
+    other = post(running, f"/charges/{charge}/refunds", key, **{**wanted, "amount": "0.05"})
+    above = post(running, f"/charges/{charge}/refunds", key, amount="0.07", reason="dispute", reference="case-2")
+    rest = post(running, f"/charges/{charge}/refunds", key, reason="dispute", reference="case-3")
+
+    assert (first[0], first[1]["refunded_minor"], first[1]["remaining_minor"], first[1]["is_new"]) == (200, 4, 6, True)
+    assert (again[0], again[1]["correction_ids"], again[1]["is_new"]) == (200, first[1]["correction_ids"], False)
+    assert (other[0], other[1]["reason"]) == (409, "key_reused")
+    assert (above[0], above[1]["field"]) == (409, "amount")
+    assert "0.06 CNY" in above[1]["detail"]
+    assert (rest[0], rest[1]["refunded_minor"], rest[1]["remaining_minor"]) == (200, 6, 0)
+    _, told = get(running, f"/charges/{charge}", key)
+    assert (told["paid_minor"], [each["record_type"] for each in told["corrections"]]) == (0, ["REFUND", "REFUND"])
+    assert get(running, "/check", key)[1]["clean"]
+
+
+def test_who_may_only_read_changes_nothing(shell: Shell, running: Running):
+    charge = sent(shell, running, "guarded", "+8613900003333")
+    key = key_of(shell, running, "onlooker", "read")
+
+    refused = post(running, f"/charges/{charge}/refunds", key, reason="dispute", reference="no-1")
+
+    assert (refused[0], refused[1]["reason"]) == (403, "not_allowed")
+    assert get(running, f"/charges/{charge}", key)[1]["corrections"] == []
+
+
+def test_what_is_above_the_limit_waits_for_a_second_person(shell: Shell, running: Running):
+    charge = sent(shell, running, "generous", "+8613900003333")
+    asks, decides = key_of(shell, running, "asker", "act", "approve"), key_of(shell, running, "decider", "approve")
+
+    asked = post(running, f"/charges/{charge}/goodwill", asks, amount="250", reason="courtesy", reference="big-1")
+    approval = asked[1]["approval_id"]
+    own = post(running, f"/approvals/{approval}/approve", asks)
+    waiting = get(running, "/approvals", decides)[1]["approvals"]
+    approved = post(running, f"/approvals/{approval}/approve", decides)
+    again = post(running, f"/approvals/{approval}/approve", decides)
+
+    assert (asked[0], asked[1]["correction_id"]) == (200, None)
+    assert (own[0], "your own" in own[1]["detail"]) == (409, True)
+    assert [(each["id"], each["requested_by"]) for each in waiting] == [(approval, "asker")]
+    assert (approved[0], approved[1]["state"], approved[1]["decided_by"]) == (200, "approved", "decider")
+    assert again[0] == 409
+    (given,) = get(running, f"/charges/{charge}", decides)[1]["corrections"]
+    assert (given["record_type"], given["amount_minor"]) == ("GOODWILL", -25_000)
+
+
+def test_a_wallet_is_topped_up_once_per_reference(shell: Shell, running: Running):
+    shell("partner", "add", "topped", "-c", running.config)
+    key = key_of(shell, running, "cashier", "act")
+
+    first, again = (post(running, "/accounts/partner:topped/top-ups", key, amount="12.50", reference="bank-1") for _ in range(2))
+    nobody = post(running, "/accounts/partner:nobody/top-ups", key, amount="1", reference="bank-2")
+    below = post(running, "/accounts/partner:topped/top-ups", key, amount="-1", reference="bank-3")
+
+    assert (first[1]["available_minor"], first[1]["is_new"], again[1]["available_minor"], again[1]["is_new"]) == (1250, True, 1250, False)
+    assert (nobody[0], below[0], below[1]["field"]) == (404, 400, "amount")
+    assert get(running, "/accounts/partner:topped", key)[1]["wallets"][0]["free_minor"] == 1250
+
+
+def test_a_month_is_closed_and_exported_as_jobs(shell: Shell, running: Running):
+    sent(shell, running, "closed", "+8613900003333")
+    key = key_of(shell, running, "closer", "act")
+
+    closing = post(running, "/periods/close", key, period="2026-01")
+    closed = done(running, closing[1], key)
+    exported = done(running, post(running, "/exports", key, period="2026-01")[1], key)
+    too_early = done(running, post(running, "/periods/close", key, period="2999-01")[1], key)
+
+    assert (closing[0], closed["state"], closed["answer"]["state"], closed["by"]) == (202, "done", "closed", "closer")
+    assert (exported["state"], exported["error"]) == ("done", "")
+    assert list((running.config.parent / "charges").glob("*.manifest.json"))
+    assert (too_early["state"], "is not over yet" in too_early["error"]) == ("failed", True)
+    assert get(running, "/periods/default/2026-01", key)[1]["closed_by"] == "closer"

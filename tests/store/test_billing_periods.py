@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
@@ -18,8 +17,6 @@ from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer
 from billing.periods import Closing, Period, PeriodState
 from billing.runs import Books
 from billing.schema import charge
-from gateway.store.engine import open_writing
-from gateway.store.schema import metadata
 
 DAY_US = 86_400_000_000
 CHINA = timezone(timedelta(hours=8))
@@ -44,7 +41,6 @@ class Ledger:
         self.booking = Booking(Carriers([FIRST, OTHER], {"second": "other"}))
         self.books = Books(engine.begin, engine.begin)
         self._ids = iter(range(256, 10**9, 256))
-        metadata.create_all(engine)
         with engine.begin() as conn:
             self.booking.open_books(conn)
             self.revenue = book.ensure_house(conn, "CNY", new_id=self.next_id, now_us=1).revenue
@@ -85,14 +81,12 @@ class Ledger:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    engine = open_writing(f"sqlite:///{tmp_path / 'store.db'}", synchronous="OFF")
+def ledger(engine: Engine) -> Iterator[Ledger]:
     opened = Ledger(engine)
     yield opened
     with engine.begin() as conn:
         assert check(conn, check_periods.INVARIANTS) == []
         assert audit.broken_at(conn) is None
-    engine.dispose()
 
 
 def test_a_charge_is_booked_on_the_day_of_its_event_on_its_carriers_clock(ledger: Ledger):

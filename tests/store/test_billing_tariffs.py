@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
@@ -15,21 +14,16 @@ from billing.errors import TariffError
 from billing.tariff.rate import Used
 from billing.tariff.rule import Model, Rule
 from billing.tariff.version import FOREVER_US, Version, VersionState
-from gateway.store.engine import open_writing
-from gateway.store.schema import metadata
 
 NOW = 1_000_000_000_000
 LATER = NOW + 3_600_000_000
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_writing(f"sqlite:///{tmp_path / 'store.db'}", synchronous="OFF")
-    metadata.create_all(engine)
-    yield engine
+@pytest.fixture(autouse=True)
+def chained(engine: Engine) -> Iterator[None]:
+    yield
     with engine.begin() as conn:
         assert audit.broken_at(conn) is None
-    engine.dispose()
 
 
 def wanted(price: int = 10, from_us: int = LATER, to_us: int = FOREVER_US) -> Version:

@@ -86,6 +86,10 @@ def test_an_empty_store_is_clean(empty_store: Connection):
     assert consistency.check(empty_store) == []
 
 
+SUBSCRIPTION = (
+    "INSERT INTO subscription (id, offer, subscriber, short_code, price_minor, currency, status, ordered_at, charging)"
+    " VALUES (1, 'news', 'im:1', '1', 1, 'CNY', 2, 1, 20060500)"
+)
 BROKEN = {
     "message_charged_once": f"DELETE FROM charge WHERE id = {FREE}",
     "delivered_is_captured": f"UPDATE charge SET state = 11 WHERE id = {FREE}",
@@ -113,6 +117,11 @@ BROKEN = {
     "closed_adds_up": "INSERT INTO period_total VALUES ('default', 20200100, 'CNY', 0, 10, 'chat', 0, 5, 0)",
     "closed_is_sealed": "UPDATE carrier_books SET closed_until = 0",
     "late_was_sealed": f"UPDATE charge SET late = TRUE, carrier = 'nobody' WHERE id = {FREE}",
+    "cycle_has_its_charge": "INSERT INTO subscription_cycle (subscription, cycle, state, event_at, asked_at) VALUES (1, 1, 10, 1, 1)",
+    "fee_has_its_cycle": f"UPDATE charge SET subscription = 1 WHERE id = {FREE}",
+    "fee_after_trial": f"UPDATE charge SET subscription = 1 WHERE id = {FREE}",
+    "confirmations_have_evidence": SUBSCRIPTION,
+    "asked_cycle_is_awaited": SUBSCRIPTION,
     "told_once": f"INSERT INTO outbox (id, target, kind, message_id, state) VALUES (5001, 'partner:1', 1, {FAILED}, 11)",
 }
 

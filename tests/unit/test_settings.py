@@ -43,7 +43,8 @@ def test_the_sample_file_reads_back_as_the_sample(path: Path):
 
     settings = config.settings
     web = settings.web.model_copy(update={"operator_token_file": SAMPLE.web.operator_token_file})
-    assert settings.model_copy(update={"store": SAMPLE.store, "web": web}) == SAMPLE
+    assert settings.model_copy(update={"store": SAMPLE.store, "web": web, "billing": SAMPLE.billing}) == SAMPLE
+    assert settings.billing.export_folder == str(path.parent / SAMPLE.billing.export_folder)
     assert config.warnings == ()
 
 

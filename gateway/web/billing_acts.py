@@ -1,0 +1,277 @@
+"""What the billing staff can do over HTTP: give back, correct, top up, decide, and order the work of minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import Field
+from sqlalchemy import Connection
+
+from billing import accounts, approvals, audit, book, money, refunds, vouchers
+from billing.audit import Act
+from billing.errors import MoneyError
+from billing.refunds import Refund
+from gateway.domain.failure import Refused
+from gateway.domain.ids import ID_MAX
+from gateway.store.staff import Scope
+from gateway.web.billing_door import Action, Asked, BillingOperation, Call, Desk
+from gateway.web.billing_jobs import fields as job_fields
+
+_AMOUNT = Field("", max_length=24, description="As 12.50, in the charge's currency; empty: all that remains")
+_REASON = Field(min_length=1, max_length=32, description="One of GET /v1/billing/reasons")
+_REFERENCE = Field(min_length=1, max_length=64, description="Yours: the same reference with the same content is done once")
+_PERIOD = Field(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", description="A month as 2026-10, or a day as 2026-10-05")
+_CARRIER = Field("", pattern=r"^([a-z0-9][a-z0-9-]{0,15})?$", description="Whose books; empty: those of billing.carrier")
+
+
+class RefundAsked(Asked):
+    """What to give back of a charge."""
+
+    amount: str = _AMOUNT
+    reason: str = _REASON
+    reference: str = _REFERENCE
+    double: bool = Field(False, description="Give as much again as goodwill")
+
+
+class CorrectionAsked(Asked):
+    """An adjustment (below zero gives back), a goodwill credit or a write-off."""
+
+    amount: str = _AMOUNT
+    reason: str = _REASON
+    reference: str = _REFERENCE
+
+
+class TopUpAsked(Asked):
+    """Money that came in for a wallet."""
+
+    amount: str = Field(min_length=1, max_length=24, description="As 12.50")
+    currency: str = Field("", max_length=8, description="Which wallet; empty: the one opened first")
+    reference: str = _REFERENCE
+
+
+class VoucherAsked(Asked):
+    """A voucher for a wallet."""
+
+    code: str = Field(min_length=1, max_length=64)
+    currency: str = Field("", max_length=8, description="Which wallet; empty: the one opened first")
+
+
+class CloseAsked(Asked):
+    """A period to close."""
+
+    period: str = _PERIOD
+    carrier: str = _CARRIER
+    now: bool = Field(False, description="Although receipts may still come")
+
+
+class ExportAsked(Asked):
+    """Files to write; they come into billing.export_folder."""
+
+    period: str = _PERIOD
+    carrier: str = _CARRIER
+    profile: str = Field("charge", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+
+
+class PeriodAsked(Asked):
+    """A carrier's period."""
+
+    period: str = _PERIOD
+    carrier: str = _CARRIER
+
+
+Kind = Literal["adjust", "goodwill", "writeoff"]
+_ACTS: dict[str, Callable[..., refunds.Corrected]] = {
+    "adjust": refunds.adjust,
+    "goodwill": refunds.goodwill,
+    "writeoff": refunds.write_off,
+}
+
+
+async def refund(desk: Desk, call: Call) -> dict[str, Any]:
+    """Give back a charge or a part of it, once per reference; above the limit it waits for a second person."""
+    asked: RefundAsked = call.asked
+    return await _written(desk, _refund, charge_id(call), asked, call.member.name)
+
+
+def correct(kind: Kind) -> Callable[[Desk, Call], Any]:
+    """Adjust a charge, give for it out of our own pocket, or give it up."""
+
+    async def act(desk: Desk, call: Call) -> dict[str, Any]:
+        asked: CorrectionAsked = call.asked
+        return await _written(desk, _correct, kind, charge_id(call), asked, call.member.name)
+
+    return act
+
+
+async def top_up(desk: Desk, call: Call) -> dict[str, Any]:
+    """Bring money into a wallet, once per reference."""
+    return await _written(desk, _top_up, call.where["party"], call.asked, call.member.name)
+
+
+async def redeem(desk: Desk, call: Call) -> dict[str, Any]:
+    """Bring a voucher's value into a wallet."""
+    return await _written(desk, _redeem, call.where["party"], call.asked, call.member.name)
+
+
+def decide(approve: bool) -> Callable[[Desk, Call], Any]:
+    """Approve what somebody else asked for, which does it, or refuse it."""
+
+    async def act(desk: Desk, call: Call) -> dict[str, Any]:
+        return await _written(desk, _decide, charge_id(call), approve, call.member.name)
+
+    return act
+
+
+async def close(desk: Desk, call: Call) -> dict[str, Any]:
+    """Close a period: the job's answer is the period."""
+    asked: CloseAsked = call.asked
+    arguments = ["close", asked.period, *_carrier(asked.carrier), *(["--now"] if asked.now else [])]
+    return _job(desk, call, "close", arguments)
+
+
+async def export(desk: Desk, call: Call) -> dict[str, Any]:
+    """Write the files of a period: the job's answer names them."""
+    asked: ExportAsked = call.asked
+    folder = ["-o", desk.rules.export_folder]
+    return _job(desk, call, "export", ["export", "--period", asked.period, "--profile", asked.profile, *_carrier(asked.carrier), *folder])
+
+
+async def reconcile(desk: Desk, call: Call) -> dict[str, Any]:
+    """Compare a closed period with the carrier's files for it."""
+    asked: PeriodAsked = call.asked
+    return _job(desk, call, "reconcile", ["reconcile", "run", "--period", asked.period, *_carrier(asked.carrier)])
+
+
+async def settle(desk: Desk, call: Call) -> dict[str, Any]:
+    """Make the statements of a closed period."""
+    asked: PeriodAsked = call.asked
+    return _job(desk, call, "settle", ["settle", "draft", "--period", asked.period, *_carrier(asked.carrier)])
+
+
+def charge_id(call: Call) -> int:
+    """The number in the path; raises Refused (`not_found`)."""
+    typed = call.where["id"]
+    if not (typed.isascii() and typed.isdigit() and 0 < int(typed[:20]) <= ID_MAX):
+        raise Refused("not_found", "there is nothing of this number", field="id")
+    return int(typed)
+
+
+def _job(desk: Desk, call: Call, kind: str, arguments: list[str]) -> dict[str, Any]:
+    return job_fields(desk.jobs.start(kind, call.member.name, ["billing", *arguments, "--json", "--as", call.member.name]))
+
+
+def _carrier(name: str) -> list[str]:
+    return ["--carrier", name] if name else []
+
+
+async def _written(desk: Desk, act: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Run an act in the writer's transaction; ids are made here, on the loop."""
+    ids = iter([desk.new_id() for _ in range(_IDS)])
+    return await desk.writer.run(act, desk, ids.__next__, desk.now_us(), *args)
+
+
+# More than any of the acts takes: a double refund with its request has three.
+_IDS = 6
+
+
+def _refund(
+    conn: Connection, desk: Desk, new_id: Callable[[], int], now_us: int, charge: int, asked: RefundAsked, actor: str
+) -> dict[str, Any]:
+    multiplier = desk.rules.refund_multiplier if asked.double else 1
+    wanted = Refund(charge, _minor(conn, charge, asked.amount), asked.reason, asked.reference, actor, multiplier)
+    done = refunds.refund(conn, wanted, into=desk.books, new_id=new_id, now_us=now_us, limits=desk.rules.limits)
+    ids = [str(each) for each in done.correction_ids]
+    return {**done._asdict(), "charge_id": str(charge), "correction_ids": ids, "approval_id": _text(done.approval_id)}
+
+
+def _correct(
+    conn: Connection, desk: Desk, new_id: Callable[[], int], now_us: int, kind: str, charge: int, asked: CorrectionAsked, actor: str
+) -> dict[str, Any]:
+    wanted = refunds.Asked(charge, _minor(conn, charge, asked.amount), asked.reason, asked.reference, actor)
+    done = _ACTS[kind](conn, wanted, into=desk.books, new_id=new_id, now_us=now_us, limits=desk.rules.limits)
+    texts = {"charge_id": str(charge), "correction_id": _text(done.correction_id), "approval_id": _text(done.approval_id)}
+    return {**done._asdict(), **texts}
+
+
+def _top_up(
+    conn: Connection, _desk: Desk, new_id: Callable[[], int], now_us: int, party: str, asked: TopUpAsked, actor: str
+) -> dict[str, Any]:
+    wallet = _wallet(conn, party, asked.currency)
+    minor = _parsed(asked.amount, wallet.currency)
+    if minor <= 0:
+        raise Refused("bad_field", "must be more than zero", field="amount")
+    done = book.top_up(conn, wallet.id, minor, asked.reference, new_id(), now_us)
+    if done.is_new:
+        detail = {"amount_minor": minor, "currency": wallet.currency, "transfer": str(done.transfer_id)}
+        audit.record(conn, Act(actor, "top up", f"account:{wallet.id}", detail), now_us=now_us)
+    after = book.balance(conn, wallet.id)
+    return {"party": party, "is_new": done.is_new, "currency": wallet.currency, **{f"{k}_minor": v for k, v in after._asdict().items()}}
+
+
+def _redeem(
+    conn: Connection, _desk: Desk, new_id: Callable[[], int], now_us: int, party: str, asked: VoucherAsked, _actor: str
+) -> dict[str, Any]:
+    wallet = _wallet(conn, party, asked.currency)
+    done = vouchers.redeem(conn, asked.code, wallet.id, new_id=new_id, now_us=now_us)
+    return {"party": party, "is_new": done.is_new, "value_minor": done.value_minor, "currency": done.currency}
+
+
+def _decide(
+    conn: Connection, desk: Desk, new_id: Callable[[], int], now_us: int, approval_id: int, approve: bool, actor: str
+) -> dict[str, Any]:
+    done = approvals.decide(conn, approval_id, actor=actor, approve=approve, into=desk.books, new_id=new_id, now_us=now_us)
+    return {**approval_fields(done.approval), "outcome": dict(done.outcome)}
+
+
+def approval_fields(each: approvals.Approval) -> dict[str, Any]:
+    """A request as JSON; its payload stays here."""
+    found = {**each._asdict(), "id": str(each.id), "state": each.state.name.lower()}
+    del found["payload"]
+    return found
+
+
+def _wallet(conn: Connection, party: str, currency: str) -> accounts.Account:
+    found = accounts.of_party(conn, accounts.checked_party(party), currency)
+    if not found:
+        raise Refused("not_found", "this party has no such wallet", field="party")
+    return found[0]
+
+
+def _minor(conn: Connection, charge: int, typed: str) -> int | None:
+    return _parsed(typed, refunds.currency_of(conn, charge)) if typed else None
+
+
+def _parsed(typed: str, currency: str) -> int:
+    try:
+        return money.parse(typed, currency).amount_minor
+    except MoneyError as error:
+        raise Refused("bad_field", str(error), field="amount") from None
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _act(path: str, name: str, summary: str, action: Action, asks: type[Asked], status: int = 200) -> BillingOperation:
+    return BillingOperation("POST", path, f"post_billing_{name}", summary, Scope.ACT, action, asks, status)
+
+
+def _decision(path: str, name: str, summary: str, action: Action) -> BillingOperation:
+    return BillingOperation("POST", path, f"post_billing_{name}", summary, Scope.APPROVE, action)
+
+
+ACTS = (
+    _act("/charges/{id}/refunds", "refund", "Give back a charge, or a part of it", refund, RefundAsked),
+    _act("/charges/{id}/adjustments", "adjustment", "Add to a charge, or take from it", correct("adjust"), CorrectionAsked),
+    _act("/charges/{id}/goodwill", "goodwill", "Give for it out of our own pocket", correct("goodwill"), CorrectionAsked),
+    _act("/charges/{id}/writeoffs", "writeoff", "Give a charge up as bad debt", correct("writeoff"), CorrectionAsked),
+    _act("/accounts/{party}/top-ups", "top_up", "Bring money into a wallet", top_up, TopUpAsked),
+    _act("/accounts/{party}/vouchers", "voucher", "Redeem a voucher for a wallet", redeem, VoucherAsked),
+    _decision("/approvals/{id}/approve", "approve", "Approve what another asked for", decide(True)),
+    _decision("/approvals/{id}/refuse", "refuse", "Refuse what another asked for", decide(False)),
+    _act("/periods/close", "close", "Close a period, as a job", close, CloseAsked, 202),
+    _act("/exports", "export", "Write the files of a period, as a job", export, ExportAsked, 202),
+    _act("/reconciliations", "reconcile", "Compare with the carrier's files, as a job", reconcile, PeriodAsked, 202),
+    _act("/settlements", "settle", "Make the statements of a period, as a job", settle, PeriodAsked, 202),
+)
