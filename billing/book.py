@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from billing import booking, bulk, ledger
 from billing.booking import Booking
@@ -52,10 +52,10 @@ _SETTLE_CHARGE = bulk.update_of(
     *("id", "state", "amount_minor", "booked_at", "journal_seq", "parts_charged"),
     *("delivery_status", "delivery_time", "network_error", "smsc_message_ids", "carrier", "period", "late"),
     operands=("link", "amount_minor", "wallet"),
-    # The tax of what is captured: of a long message, that of the parts charged.
+    # The tax of what is captured: its share of that of the hold, half up.
     sets=(
-        "link = COALESCE(v.column14, charge.link),"
-        " tax_minor = CASE WHEN v.column3 = 0 THEN 0 ELSE charge.tax_minor * v.column6 / charge.parts END"
+        "link = COALESCE(v.column14, charge.link), tax_minor = CASE WHEN v.column3 = 0 OR charge.tax_minor = 0 THEN 0"
+        " ELSE (2 * charge.tax_minor * v.column3 + charge.amount_minor) / (2 * charge.amount_minor) END"
     ),
     guard=(
         "charge.state = 0 AND charge.amount_minor >= v.column3 AND charge.amount_minor = v.column15"
@@ -76,7 +76,8 @@ _SETTLE_WALLET = bulk.update_of(
 FACTS = ("tax_minor", "provider", "promotion", "allowance", "trace", "mo_link_id")
 _ADD_FACTS = bulk.update_of(charge, "id", *FACTS)
 
-_HELD_CHARGE = select(charge.c.amount_minor, charge.c.unit_price_minor, charge.c.wallet).where(charge.c.state == _HELD)
+_HELD_COLUMNS = ("amount_minor", "unit_price_minor", "wallet", "currency", "event_at")
+_HELD_CHARGE = select(*(charge.c[name] for name in _HELD_COLUMNS)).where(charge.c.state == _HELD)
 
 
 def hold_many(
@@ -121,8 +122,8 @@ def add_facts(conn: Connection, rows: Sequence[bulk.Row]) -> None:
         bulk.execute(conn, _ADD_FACTS, rows)
 
 
-def amend(conn: Connection, charge_id: int, *, parts: int, quantity: int) -> int | None:
-    """Give a charge still held another quantity at the price it was made with; the amount it holds now.
+def amend(conn: Connection, charge_id: int, *, parts: int, quantity: int, amount_minor: int | None = None) -> int | None:
+    """Give a charge still held another quantity at the price it was made with, or another amount; the amount it holds now.
 
     None: its wallet has not the difference free, and nothing was changed. Raises AlreadySettledError for a charge no longer held.
     """
@@ -130,16 +131,28 @@ def amend(conn: Connection, charge_id: int, *, parts: int, quantity: int) -> int
     known = conn.execute(_HELD_CHARGE.where(charge.c.id == charge_id)).one_or_none()
     if known is None:
         raise AlreadySettledError(charge_id, "settled")
-    amount = known.unit_price_minor * quantity
+    amount = known.unit_price_minor * quantity if amount_minor is None else amount_minor
     grown = amount - known.amount_minor
     if grown and known.wallet is not None:
         if bulk.execute(conn, _HOLD_WALLET, [(known.wallet, grown)]) != 1:
             return None
-        is_held = (transfer.c.id == charge_id) & (transfer.c.state == _PENDING)
-        if conn.execute(update(transfer).where(is_held).values(amount_minor=amount)).rowcount != 1:
-            raise LedgerBrokenError("a charge was held and its transfer was not")
+        _amend_hold(conn, charge_id, known, amount)
     conn.execute(update(charge).where(charge.c.id == charge_id).values(parts=parts, quantity=quantity, amount_minor=amount))
     return int(amount)
+
+
+def _amend_hold(conn: Connection, charge_id: int, known: Any, amount: int) -> None:
+    """The hold follows its charge; what costs nothing has none."""
+    is_held = (transfer.c.id == charge_id) & (transfer.c.state == _PENDING)
+    if not known.amount_minor:
+        revenue = find_account(conn, f"house:revenue:{known.currency}", known.currency)
+        if revenue is None:
+            raise UnknownAccountError(f"no house account takes {known.currency}")
+        bulk.execute(conn, _INSERT_TRANSFER, [(charge_id, known.wallet, revenue, amount, known.currency, _PENDING, known.event_at)])
+        return
+    change = update(transfer).where(is_held).values(amount_minor=amount) if amount else delete(transfer).where(is_held)
+    if conn.execute(change).rowcount != 1:
+        raise LedgerBrokenError("a charge was held and its transfer was not")
 
 
 def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int, into: Booking = booking.DEFAULT) -> list[bool]:

@@ -134,7 +134,7 @@ INVARIANTS = (
         "what a wallet pays for was held, unless an allowance or a cap left nothing to pay",
         """SELECT charge.id FROM charge LEFT JOIN transfer ON transfer.id = charge.id
         WHERE transfer.id IS NULL AND charge.wallet IS NOT NULL AND charge.unit_price_minor * charge.quantity > 0
-        AND charge.record_type = 0 AND (charge.fee_class <> 5 OR charge.amount_minor > 0)""",
+        AND charge.record_type = 0 AND (charge.trace IS NULL OR charge.amount_minor > 0)""",
     ),
     Invariant(
         "charge_within_price",

@@ -38,6 +38,10 @@ class FeeClass(IntEnum):
     SP_COLLECTED = 6
 
 
+# Charged for each part that was delivered.
+BY_PART_CLASSES = frozenset({FeeClass.PER_PART, FeeClass.CAPPED, FeeClass.SP_COLLECTED})
+
+
 class Payer(IntEnum):
     """Who pays: the handset reached, the handset that sent, the service provider, or somebody else."""
 

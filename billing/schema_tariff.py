@@ -31,7 +31,7 @@ tariff_version = Table(
 tariff_usage = Table(
     "tariff_usage",
     metadata,
-    Column("payer", String(32), nullable=False, comment="a wallet's id, or a phone's number"),
+    Column("payer", String(32), nullable=False, comment="a phone's number with its plus, or a wallet's id"),
     Column("rule", String(64), nullable=False, comment="plan/rule: it goes on over versions"),
     Column("period", Integer, nullable=False, comment="a day as YYYYMMDD, a month as YYYYMM00"),
     Column("units", BigInteger, nullable=False),
@@ -49,6 +49,7 @@ tariff_use = Table(
     Column("day", Integer, nullable=False),
     Column("units", Integer, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
+    Column("prices", Text, nullable=False, comment="of its units in their order, as JSON: runs of (how many, price)"),
     comment="what a charge took of the counters, until it is settled",
 )
 

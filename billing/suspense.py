@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from billing import audit
+from billing import audit, counters
 from billing.audit import Act
 from billing.booking import Booking
+from billing.counters import Counter
 from billing.errors import SuspenseError
 from billing.event import ChargeState, TransferState
 from billing.schema import account, charge, transfer
@@ -22,6 +23,7 @@ from billing.schema_tariff import suspense
 
 NOT_DELIVERED = "not delivered"
 _DETAIL_CHARS_MAX = 160
+_NO_COLUMNS = frozenset({"revenue", "counter", "units"})  # of a Price
 
 
 class SuspenseState(IntEnum):
@@ -49,6 +51,7 @@ class Parked(NamedTuple):
 class Price(NamedTuple):
     """What an event costs after all, as `recycle` is told; `revenue` is the account that is paid where a wallet pays."""
 
+    parts_charged: int
     quantity: int
     unit_price_minor: int
     amount_minor: int
@@ -61,6 +64,12 @@ class Price(NamedTuple):
     payer: int
     wallet: int | None
     charged_msisdn: str | None
+    provider: str | None = None
+    promotion: str | None = None
+    allowance: str | None = None
+    trace: str | None = None
+    counter: Counter | None = None  # of a rule that counts
+    units: int = 0
 
 
 def park(conn: Connection, event_id: int, reason: str, detail: str, *, now_us: int) -> None:
@@ -130,11 +139,13 @@ def recycle(
         return "the wallet cannot pay it"
     place = into.place_in(conn, row["carrier"], row["event_at"], now_us)
     state = ChargeState.CAPTURED if found.amount_minor else ChargeState.ZERO_RATED
-    facts = {name: getattr(found, name) for name in Price._fields if name != "revenue"}
+    facts = {name: getattr(found, name) for name in Price._fields if name not in _NO_COLUMNS}
     booked = {"state": int(state), "booked_at": now_us, "journal_seq": journal_seq, "period": place.period, "late": place.late}
-    parts = {"parts_charged": row["parts"] if found.amount_minor else 0}
-    conn.execute(update(charge).where(charge.c.id == event_id).values({**facts, **booked, **parts}))
-    conn.execute(update(suspense).where(is_waiting).values(values))
+    conn.execute(update(charge).where(charge.c.id == event_id).values({**facts, **booked}))
+    if conn.execute(update(suspense).where(is_waiting).values(values)).rowcount != 1:
+        raise SuspenseError(f"event {event_id} was decided by somebody else meanwhile")
+    if found.counter is not None:
+        counters.count(conn, found.counter, found.units, found.amount_minor)
     audit.record(conn, Act(actor, "suspense.recycle", f"charge:{event_id}", {"amount_minor": found.amount_minor}), now_us=now_us)
     return None
 

@@ -76,8 +76,10 @@ def retire(conn: Connection, plan: str, number: int, *, actor: str, now_us: int)
     """Let an approved version hold no longer, or drop a draft; what it priced stays priced."""
     kept = find(conn, plan, number)
     if kept.state is not VersionState.RETIRED:
+        is_as_seen = _is(plan, number) & (tariff_version.c.state == int(kept.state))
         values = {"state": int(VersionState.RETIRED), "retired_by": actor, "retired_at": now_us}
-        conn.execute(update(tariff_version).where(_is(plan, number)).values(values))
+        if conn.execute(update(tariff_version).where(is_as_seen).values(values)).rowcount != 1:
+            raise TariffError(f"{kept.version.name} was decided by somebody else meanwhile")
         audit.record(conn, Act(actor, "tariff.retire", f"tariff:{plan}/{number}"), now_us=now_us)
     return find(conn, plan, number)
 

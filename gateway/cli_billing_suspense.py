@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,12 @@ from sqlalchemy import Connection
 
 from billing import book, suspense
 from billing.booking import Booking
-from billing.event import BillableEvent, ChargeState
-from billing.suspense import Parked, Price
+from billing.event import ChargeState
+from billing.suspense import Parked
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
-from gateway.domain.failure import Refused as NoPrice
 from gateway.errors import ConfigError
-from gateway.services import rating
+from gateway.services import rating, recycling
 from gateway.services.rating import Rating
 from gateway.wiring_billing import carriers_of
 
@@ -66,9 +65,12 @@ def recycle(
     done, still = 0, []
     with writing(config) as opened:
         books = Booking(carriers_of(opened.settings))
+        rater = Rating(books, plan=opened.settings.billing.plan)
+        with opened.engine.begin() as conn:
+            rater.reload(rating.load(conn, rater.plan))
         for event_id in wanted or _all_waiting(opened):
             with opened.engine.begin() as conn:
-                price_of = _price_of(conn, opened, books)
+                price_of = recycling.price_of(conn, rater, partial(_revenue, opened, conn))
                 why = suspense.recycle(
                     conn, event_id, price_of, into=books, journal_seq=opened.new_id(), actor=by, now_us=opened.clock.now_us()
                 )
@@ -110,28 +112,8 @@ def _all_waiting(opened: Opened) -> list[int]:
     return found
 
 
-def _price_of(conn: Connection, opened: Opened, books: Booking) -> Callable[[Mapping[str, Any]], Price | str]:
-    """Prices a charge's row by the approved tariff, by its full price: counters of a time that is over are not asked."""
-    billing = opened.settings.billing
-    rater = Rating(books, plan=billing.plan)
-    rater.reload(rating.load(conn, billing.plan))
-
-    def price_of(row: Mapping[str, Any]) -> Price | str:
-        event = BillableEvent(*(row[name] for name in BillableEvent._fields))
-        number = row["peer_msisdn"] or row["charged_msisdn"] or ""
-        try:
-            rated = rater.rated(event, number)
-        except NoPrice as refused:
-            return refused.text
-        found = rated.event
-        if found.tariff_rule == rating.SUSPENSE_RULE:
-            return "no version of the tariff holds at its time"
-        house = book.ensure_house(conn, found.currency, new_id=opened.new_id, now_us=opened.clock.now_us())
-        money = (found.quantity, found.unit_price_minor, found.amount_minor, rated.facts.tax_minor, int(found.fee_class), found.currency)
-        names = (found.tariff_version, found.tariff_rule, house.revenue, int(found.payer), found.wallet, found.charged_msisdn)
-        return Price(*money, *names)
-
-    return price_of
+def _revenue(opened: Opened, conn: Connection, currency: str) -> int:
+    return book.ensure_house(conn, currency, new_id=opened.new_id, now_us=opened.clock.now_us()).revenue
 
 
 def _id(typed: str) -> int:

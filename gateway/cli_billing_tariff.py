@@ -6,22 +6,27 @@ import json
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
 from billing import tariffs, view
 from billing.calendar import EPOCH
 from billing.errors import TariffError
+from billing.event import Direction, FeeClass
 from billing.tariff import diff as differences
 from billing.tariff import rate, toml
+from billing.tariff.flat import FlatTariff
 from billing.tariff.rate import Used
+from billing.tariff.rule import Rule
 from billing.tariff.version import FOREVER_US, Matcher, Question, Version, VersionState
 from billing.tariffs import Kept
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
 from gateway.domain.address import AddressError, msisdn
 from gateway.errors import ConfigError, Refused
+from gateway.settings import Settings
+from gateway.wiring import prices_of
 from gateway.wiring_billing import carriers_of
 
 tariff = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Tariffs: drafted by one person, approved by another.")
@@ -96,6 +101,25 @@ def list_tariffs(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> N
 
 
 @tariff.command()
+def show(version: str = _VERSION, as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
+    """Show a version and its rules, the most exact first: that is the order in which they win.
+
+    \b
+    Example:
+      bellhop billing tariff show main/2 -c shop/bellhop.toml
+    """
+    with reading(config) as opened, opened.engine.begin() as conn:
+        kept = tariffs.find(conn, *_named(version))
+    rules = sorted(kept.version.rules, key=lambda each: (each.specificity, each.name), reverse=True)
+    if as_json:
+        typer.echo(json.dumps({**_fields(kept), "rules": [each._asdict() for each in rules]}))
+        return
+    typer.echo(_line(kept))
+    for each in rules:
+        typer.echo(f"  {each.name:<24} {each.model:<12} {view.money(each.price_minor, each.currency):>14}  {_scope(each)}")
+
+
+@tariff.command()
 def export(version: str = _VERSION, config: Path = CONFIG_OPTION) -> None:
     """Print a version as TOML.
 
@@ -111,23 +135,33 @@ def export(version: str = _VERSION, config: Path = CONFIG_OPTION) -> None:
 def diff(
     before: str = typer.Argument(..., metavar="BEFORE", help="A version, as main/1, or a file."),
     after: str = typer.Argument(..., metavar="AFTER", help="A version, or a file."),
+    to: list[str] = typer.Option(None, "--to", metavar="MSISDN", help="Phones to compare prices for; else one for each prefix named."),
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
-    """Show what changes between two tariffs, rule by rule.
+    """Show what changes between two tariffs, rule by rule, and what a message of one part costs before and after.
 
     \b
-    Example:
+    Examples:
       bellhop billing tariff diff main/1 december.toml -c shop/bellhop.toml
+      bellhop billing tariff diff main/1 main/2 --to +8613900001111 -c shop/bellhop.toml
     """
-    changes = differences.compare(_of(before, config), _of(after, config))
+    first, second = _of(before, config), _of(after, config)
+    changes = differences.compare(first, second)
+    numbers = [_number(each) for each in to or ()]
+    told = differences.samples(first, second, numbers, at_us=max(first.from_us, second.from_us))
+    prices = [each for each in told if each.before != each.after or numbers]
     if as_json:
-        typer.echo(json.dumps({"changes": [each._asdict() for each in changes]}))
+        sampled = [{**each.question._asdict(), "before": each.before, "after": each.after} for each in prices]
+        typer.echo(json.dumps({"changes": [each._asdict() for each in changes], "prices": sampled}))
         return
     if not changes:
         typer.echo("no rule differs")
     for each in changes:
         typer.echo(f"{each.kind:<8} {each.rule}: {'; '.join(each.what)}")
+    for sample in prices:
+        words = " ".join(f"{name} {value}" for name, value in sample.question._asdict().items() if value)
+        typer.echo(f"one part, {words}: {sample.before or 'no rule'} -> {sample.after or 'no rule'}")
 
 
 def price(
@@ -149,30 +183,82 @@ def price(
       bellhop billing price --service premium --to +8613800138000 -c shop/bellhop.toml
       bellhop billing price --service chat --to +8613800138000 --parts 3 --had 100 --at 2026-12-24T20:00:00+08:00
     """
-    try:
-        number = msisdn(to).digits_or_name
-    except AddressError as error:
-        raise ConfigError([f"--to: {error.reason}"]) from None
+    number = _number(to)
+    if direction not in Direction.__members__:
+        raise ConfigError([f"--direction: must be one of {', '.join(Direction.__members__)}"])
     with reading(config) as opened, opened.engine.begin() as conn:
-        plan = opened.settings.billing.plan
+        settings = opened.settings
         at_us = _instant(at) if at else opened.clock.now_us()
-        whose = carrier or carriers_of(opened.settings).default.name
-        known = [kept.version for kept in tariffs.of_plan(conn, plan, VersionState.APPROVED)]
+        known = [kept.version for kept in tariffs.of_plan(conn, settings.billing.plan, VersionState.APPROVED)]
+    whose = carrier or carriers_of(settings).default.name
+    if carriers_of(settings).named(whose) is None:
+        raise ConfigError([f"--carrier: there is no carrier {whose[:32]!r}"])
     version = next((each for each in known if each.holds_at(at_us)), None)
-    if version is None:
-        raise Refused(f"no version of plan {plan} holds at that time; the prices of [[services]] do")
-    rule = Matcher(version).rule_for(Question(service, whose, number, direction, item))
-    if rule is None:
-        raise Refused(f"no rule of {version.name} fits service {service} on carrier {whose}")
-    priced = rate.price(rule, parts, at_us, Used(had, had))
+    told = _flat(settings, service, parts, direction) if version is None else None
+    if version is not None:
+        rule = Matcher(version).rule_for(Question(service, whose, number, direction, item))
+        if rule is not None:
+            told = _Told(rate.price(rule, parts, at_us, Used(had, had)), version.name, rule.name, rule.payer)
+        elif direction == "MO":
+            told = _FREE_MO
+        else:
+            raise Refused(f"no rule of {version.name} fits service {service} on carrier {whose}")
+    assert told is not None
+    priced = told.priced
     amount = view.money(priced.amount_minor, priced.currency)
     if as_json:
-        told = {**priced._asdict(), "fee_class": priced.fee_class.name, "tariff_version": version.name, "tariff_rule": rule.name}
-        typer.echo(json.dumps({**told, "amount": amount, "payer": rule.payer}))
+        fields = {**priced._asdict(), "fee_class": priced.fee_class.name, "tariff_version": told.version, "tariff_rule": told.rule}
+        typer.echo(json.dumps({**fields, "amount": amount, "payer": told.payer}))
         return
-    typer.echo(f"{amount}  by {version.name}, rule {rule.name}, paid by {rule.payer}")
+    typer.echo(f"{amount}  by {told.version}, rule {told.rule}, paid by {told.payer}")
     for step in priced.steps:
         typer.echo(f"  {step}")
+
+
+class _Told(NamedTuple):
+    """A price, and whose it is."""
+
+    priced: rate.Priced
+    version: str
+    rule: str
+    payer: str
+
+
+_FREE_MO = _Told(
+    rate.Priced(1, 0, 0, 0, FeeClass.FREE, "CNY", None, None, ("what phones send is free, unless a rule speaks of it",)),
+    "flat/1",
+    "mo:free",
+    "nobody",
+)
+
+
+def _flat(settings: Settings, service: str, parts: int, direction: str) -> _Told:
+    """The price of [[services]], which holds while no version of the plan does."""
+    if direction == "MO":
+        return _FREE_MO
+    try:
+        found = FlatTariff(prices_of(settings)).rate(service, parts)
+    except TariffError as error:
+        raise Refused(f"{error}, and no version of plan {settings.billing.plan} holds at that time") from None
+    unit, total = (view.money(each, found.currency) for each in (found.unit_price_minor, found.amount_minor))
+    steps = ("no version of the plan holds at that time: the price of [[services]]", f"{found.quantity} x {unit} = {total}")
+    priced = rate.Priced(found.quantity, found.unit_price_minor, found.amount_minor, 0, found.fee_class, found.currency, None, None, steps)
+    return _Told(priced, found.tariff_version, found.tariff_rule, "sender")
+
+
+def _number(typed: str) -> str:
+    try:
+        return msisdn(typed).digits_or_name
+    except AddressError as error:
+        raise ConfigError([f"--to: {error.reason}"]) from None
+
+
+def _scope(rule: Rule) -> str:
+    names = ("item", "service", "carrier", "prefix", "direction")
+    said = [f"{name} {value}" for name in names if (value := getattr(rule, name))]
+    if rule.priority:
+        said.append(f"priority {rule.priority}")
+    return ", ".join(said) or "everything"
 
 
 def _read(file: Path) -> Version:

@@ -42,7 +42,7 @@ _VERSIONS = {"3.3": VERSION_3_3, "3.4": VERSION_3_4, "5.0": VERSION_5_0}
 
 def catalogue_of(settings: Settings, revenue_account: int, profiles: dict[str, TextProfile], rating: Rating = NO_RATING) -> Catalogue:
     """Services with their prices frozen under a tariff version, the short codes, and how links want texts: its owner may change that."""
-    tariff = FlatTariff({each.name: Price(each.price, each.currency, ChargeBy(each.charge_by)) for each in settings.services})
+    tariff = FlatTariff(prices_of(settings))
     services = {}
     for each in settings.services:
         rated = tariff.rate(each.name, 1)
@@ -75,6 +75,11 @@ def catalogue_of(settings: Settings, revenue_account: int, profiles: dict[str, T
     plans = tuple(code.plan for code in codes.values())
     alphabet = _ALPHABETS[settings.smpp_server.alphabet]
     return Catalogue(services, codes, default_service, default_code, revenue_account, plans, profiles, alphabet, rating, {})
+
+
+def prices_of(settings: Settings) -> dict[str, Price]:
+    """What services cost while no tariff is approved."""
+    return {each.name: Price(each.price, each.currency, ChargeBy(each.charge_by)) for each in settings.services}
 
 
 def text_profiles(settings: Settings) -> dict[str, TextProfile]:

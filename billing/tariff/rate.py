@@ -35,9 +35,21 @@ class Priced(NamedTuple):
     allowance: str | None
     promotion: str | None
     steps: tuple[str, ...]
+    units: tuple[int, ...] = ()  # of a rule that counts: what each unit costs, in their order
 
 
 NOTHING = Used()
+
+
+def plain(rule: Rule, parts: int, at_us: int) -> Priced | None:
+    """As `price`, told in no words: for a rule that neither counts nor promotes, and is not free; None: it does."""
+    if rule.promotions or not rule.price_minor or rule.is_counted or rule.model in (Model.FREE, Model.MONTHLY):
+        return None
+    assert 1 <= parts <= PARTS_MAX
+    quantity = parts if rule.model in BY_PART else 1
+    amount = rule.price_minor * quantity
+    tax = tax_in(amount, rule.tax_ppm) if rule.tax_ppm else 0
+    return Priced(quantity, rule.price_minor, amount, tax, FEE_CLASSES[rule.model], rule.currency, None, None, ())
 
 
 def price(rule: Rule, parts: int, at_us: int, used: Used = NOTHING) -> Priced:
@@ -51,16 +63,18 @@ def price(rule: Rule, parts: int, at_us: int, used: Used = NOTHING) -> Priced:
         told.append("free" if rule.model is not Model.MONTHLY else "paid by the month: the message itself is free")
         fee_class = FeeClass.MONTHLY if rule.model is Model.MONTHLY else FeeClass.FREE
         return Priced(quantity, 0, 0, 0, fee_class, rule.currency, None, promotion, tuple(told))
-    amount, allowance = _counted(rule, unit, quantity, used, promotion is not None, told) if rule.is_counted else (unit * quantity, None)
-    if not rule.is_counted:
+    units: tuple[int, ...] = ()
+    allowance = None
+    if rule.is_counted:
+        units, allowance = _counted(rule, unit, quantity, used, promotion is not None, told)
+        amount = sum(units)
+    else:
+        amount = unit * quantity
         told.append(f"{quantity} x {_money(unit, rule)} = {_money(amount, rule)}")
-    # A price that a counter had a part in is no multiple of its unit price any more: it is settled as a whole.
-    is_plain = amount == unit * quantity
-    fee_class = FEE_CLASSES[rule.model] if is_plain else FeeClass.CAPPED
     tax = tax_in(amount, rule.tax_ppm)
     if tax:
         told.append(f"contains {_money(tax, rule)} tax")
-    return Priced(quantity, unit, amount, tax, fee_class, rule.currency, allowance, promotion, tuple(told))
+    return Priced(quantity, unit, amount, tax, FEE_CLASSES[rule.model], rule.currency, allowance, promotion, tuple(told), units)
 
 
 def most(rule: Rule, parts: int, at_us: int) -> Priced:
@@ -76,10 +90,9 @@ def tax_in(amount_minor: int, tax_ppm: int) -> int:
     return sign * ((2 * abs(amount_minor) * tax_ppm + PPM + tax_ppm) // (2 * (PPM + tax_ppm)))
 
 
-def shared(amount_minor: int, parts: int, parts_delivered: int) -> int:
-    """What is due of a price settled as a whole when not all parts arrived: its share, rounded down in favour of who pays."""
-    assert 0 <= parts_delivered <= parts
-    return amount_minor * parts_delivered // parts
+def tax_share(tax_minor: int, amount_minor: int, of_minor: int) -> int:
+    """The tax of a part of an amount, half up: of what is captured of a hold, or of what a charge becomes when it is amended."""
+    return (2 * tax_minor * amount_minor + of_minor) // (2 * of_minor) if tax_minor else 0
 
 
 def _unit(rule: Rule, at_us: int, told: list[str]) -> tuple[int, str | None]:
@@ -98,30 +111,40 @@ def _promoted(rule: Rule, percent_off: int, price_minor: int | None) -> int:
     return (rule.price_minor * (100 - percent_off) * 2 + 100) // 200
 
 
-def _counted(rule: Rule, unit: int, quantity: int, used: Used, is_promoted: bool, told: list[str]) -> tuple[int, str | None]:
-    amount, free = 0, 0
+def _counted(rule: Rule, unit: int, quantity: int, used: Used, is_promoted: bool, told: list[str]) -> tuple[tuple[int, ...], str | None]:
+    """The price of each unit: the first ones take what is free, so of a message torn on its way the last ones are what is not paid."""
+    listed, free = [], 0
     for number in range(1, quantity + 1):
         nth = used.units_month + number
         if used.units_day + number <= rule.free_per_day or nth <= rule.free_per_month:
             free += 1
-            continue
-        amount += unit if is_promoted else min(unit, _tier_price(rule, nth, unit))
+            listed.append(0)
+        else:
+            listed.append(unit if is_promoted else min(unit, _tier_price(rule, nth, unit)))
     if free:
         told.append(f"{free} of {quantity} free by the allowance of {rule.name}")
     if rule.tiers and not is_promoted:
-        told.append(f"units {used.units_month + 1} to {used.units_month + quantity} of the month: {_money(amount, rule)}")
+        told.append(f"units {used.units_month + 1} to {used.units_month + quantity} of the month: {_money(sum(listed), rule)}")
     else:
-        told.append(f"{quantity - free} x {_money(unit, rule)} = {_money(amount, rule)}")
+        told.append(f"{quantity - free} x {_money(unit, rule)} = {_money(sum(listed), rule)}")
     for cap, spent, name in (
         (rule.cap_per_day_minor, used.amount_day_minor, "day"),
         (rule.cap_per_month_minor, used.amount_month_minor, "month"),
     ):
-        if cap and amount > cap - spent:
-            amount = max(0, cap - spent)
-            told.append(
-                f"capped at {_money(cap, rule)} a {name}, of which {_money(spent, rule)} were charged before: {_money(amount, rule)}"
-            )
-    return amount, (rule.name if free else None)
+        if cap and sum(listed) > cap - spent:
+            listed = _within(listed, max(0, cap - spent))
+            words = f"{_money(cap, rule)} a {name}, of which {_money(spent, rule)} were charged before"
+            told.append(f"capped at {words}: {_money(sum(listed), rule)}")
+    return tuple(listed), (rule.name if free else None)
+
+
+def _within(prices: list[int], left: int) -> list[int]:
+    """Prices of which the last ones give way, so that they come to what is left at most."""
+    found = []
+    for each in prices:
+        found.append(min(each, left))
+        left -= found[-1]
+    return found
 
 
 def _tier_price(rule: Rule, nth: int, unit: int) -> int:

@@ -34,6 +34,9 @@ FEE_CLASSES = {
 BY_PART = frozenset({Model.PER_PART, Model.CAPPED, Model.SP_COLLECTED})
 
 
+BY_SUBSCRIBER, BY_PAYER = "subscriber", "payer"
+
+
 class Tier(NamedTuple):
     """From the n-th unit of a month on (the first is 1), another price."""
 
@@ -65,6 +68,7 @@ class Rule(NamedTuple):
     direction: str = ""  # MT, MO or DL
     priority: int = 0  # decides between rules that fit equally well
     payer: str = "sender"  # or subscriber, or sponsor:NAME
+    count_by: str = BY_SUBSCRIBER  # whose units are counted: the phone's, or the payer's
     tax_ppm: int = 0  # contained in the price
     provider: str = ""
     free_per_day: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,45 +14,66 @@ from billing.calendar import EPOCH
 from billing.errors import MoneyError, TariffError
 from billing.event import Direction
 from billing.money import format_minor
-from billing.tariff.rule import PPM, Model, Promotion, Rule, Tier
-from billing.tariff.version import FOREVER_US, Version, refuse_ties
+from billing.tariff.rule import BY_PAYER, BY_SUBSCRIBER, PPM, Model, Promotion, Rule, Tier
+from billing.tariff.version import FOREVER_US, Version, tie
 
 RULES_MAX = 100_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", re.ASCII)
 _PLAN = re.compile(r"[a-z0-9][a-z0-9-]{0,20}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{0,15}", re.ASCII)
 _PAYER = re.compile(r"sender|subscriber|sponsor:[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", re.ASCII)
+_COUNT_BY = re.compile(f"{BY_SUBSCRIBER}|{BY_PAYER}")
 _MICROSECOND = timedelta(microseconds=1)
+_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _TOP = ("plan", "from", "to", "currency", "rules")
 _RULE = (
-    *("name", "model", "price", "currency", "service", "item", "carrier", "prefix", "direction", "priority", "payer", "tax_ppm"),
-    *("provider", "free_per_day", "free_per_month", "cap_per_day", "cap_per_month", "tiers", "promotions"),
+    *("name", "model", "price", "currency", "service", "item", "carrier", "prefix", "direction", "priority", "payer", "count_by"),
+    *("tax_ppm", "provider", "free_per_day", "free_per_month", "cap_per_day", "cap_per_month", "tiers", "promotions"),
 )
 _TIER = ("from", "price")
 _PROMOTION = ("name", "from", "to", "percent_off", "price")
 
 
 class _Place(NamedTuple):
-    """Where in the file something stands."""
+    """Where in the file something stands: its table is the text [start, end)."""
 
     file: str
     text: str
     path: str = ""  # as `rules[2].tiers[0]`
-    start: int = 0  # offset of its table
+    start: int = 0
+    end: int = 0
 
     def fail(self, key: str, why: str) -> TariffError:
         """An error that names file, line and field."""
         field = f"{self.path}.{key}" if self.path and key else self.path or key
         return TariffError(f"{self.file}:{self._line(key)}: {field}: {why}")
 
+    def within(self, key: str, index: int) -> _Place:
+        """The place of one table of a list: under a header of its own, or on the line of its key."""
+        headers = [self.start + match.start() for match in _header(f"rules.{key}").finditer(self.text[self.start : self.end])]
+        path = f"{self.path}.{key}[{index}]"
+        if index < len(headers):
+            return self._replace(path=path, start=headers[index], end=[*headers, self.end][index + 1])
+        found = self._find(key)
+        start = self.start if found is None else found
+        return self._replace(path=path, start=start, end=start)
+
     def _line(self, key: str) -> int:
-        found = re.compile(rf"^\s*{re.escape(key)}\s*=", re.MULTILINE).search(self.text, self.start) if key else None
-        return self.text.count("\n", 0, found.start() if found else self.start) + 1
+        found = self._find(key) if key else None
+        return self.text.count("\n", 0, self.start if found is None else found) + 1
+
+    def _find(self, key: str) -> int | None:
+        """Where a key of this very table stands: before the first header that follows."""
+        body = self.text.find("\n", self.start) + 1 if self.path else 0
+        following = _HEADER.search(self.text, body, self.end) if body else _HEADER.search(self.text)
+        until = self.end if following is None else following.start()
+        found = re.compile(rf"^[ \t]*{re.escape(key)}[ \t]*=", re.MULTILINE).search(self.text, body, until)
+        return None if found is None else found.start()
 
 
 def parse(text: str, *, file: str = "tariff.toml", number: int = 0) -> Version:
     """Read a tariff; raises TariffError for the first thing that cannot be used."""
-    place = _Place(file, text)
+    place = _Place(file, text, end=len(text))
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -67,18 +88,9 @@ def parse(text: str, *, file: str = "tariff.toml", number: int = 0) -> Version:
     tables = document.get("rules", [])
     if not isinstance(tables, list) or not tables or len(tables) > RULES_MAX:
         raise place.fail("rules", f"a tariff has 1 to {RULES_MAX} tables [[rules]]")
-    starts = [match.start() for match in re.finditer(r"^\s*\[\[\s*rules\s*\]\]", text, re.MULTILINE)]
-    starts += [0] * (len(tables) - len(starts))  # rules as an inline array stand in no table of their own
-    rules = tuple(_rule(_Place(file, text, f"rules[{index}]", starts[index]), table, currency) for index, table in enumerate(tables))
-    seen: set[str] = set()
-    for index, rule in enumerate(rules):
-        if rule.name in seen:
-            raise _Place(file, text, f"rules[{index}]", starts[index]).fail("name", f'there is a rule "{rule.name}" already')
-        seen.add(rule.name)
-    try:
-        refuse_ties(rules)
-    except TariffError as error:
-        raise TariffError(f"{file}: {error}") from None
+    places = _places(file, text, len(tables))
+    rules = tuple(_rule(each, table, currency) for each, table in zip(places, tables, strict=True))
+    _refuse_repeats(places, rules)
     return Version(plan, number, from_us, to_us, rules)
 
 
@@ -93,6 +105,8 @@ def write(version: Version) -> str:
         lines += [f'{key} = "{value}"' for key in ("service", "item", "carrier", "prefix", "direction") if (value := getattr(rule, key))]
         if rule.payer != "sender":
             lines.append(f'payer = "{rule.payer}"')
+        if rule.count_by != BY_SUBSCRIBER:
+            lines.append(f'count_by = "{rule.count_by}"')
         if rule.provider:
             lines.append(f'provider = "{rule.provider}"')
         lines += [f"{key} = {value}" for key in ("priority", "tax_ppm", "free_per_day", "free_per_month") if (value := getattr(rule, key))]
@@ -112,6 +126,32 @@ def write(version: Version) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _header(name: str) -> re.Pattern[str]:
+    return re.compile(rf"^[ \t]*\[\[[ \t]*{re.escape(name)}[ \t]*\]\]", re.MULTILINE)
+
+
+def _places(file: str, text: str, count: int) -> list[_Place]:
+    """Where each rule stands; rules in one inline list have no tables of their own."""
+    starts = [match.start() for match in _header("rules").finditer(text)]
+    if len(starts) != count:
+        return [_Place(file, text, f"rules[{index}]") for index in range(count)]
+    ends = [*starts[1:], len(text)]
+    return [_Place(file, text, f"rules[{index}]", *span) for index, span in enumerate(zip(starts, ends, strict=True))]
+
+
+def _refuse_repeats(places: Sequence[_Place], rules: Sequence[Rule]) -> None:
+    """Refuse two rules of one name, and two that fit the same things equally well."""
+    names: dict[str, int] = {}
+    keys: dict[tuple[object, ...], str] = {}
+    for place, rule in zip(places, rules, strict=True):
+        if rule.name in names:
+            raise place.fail("name", f'there is a rule "{rule.name}" already')
+        names[rule.name] = len(names)
+        other = keys.setdefault(rule.key, rule.name)
+        if other != rule.name:
+            raise place.fail("priority", tie(other, rule.name))
+
+
 def _rule(place: _Place, table: Any, default_currency: str) -> Rule:
     if not isinstance(table, dict):
         raise place.fail("", "must be a table")
@@ -127,8 +167,9 @@ def _rule(place: _Place, table: Any, default_currency: str) -> Rule:
         price_minor = _amount(place, table, "price", currency)
     if model is Model.FREE and price_minor:
         raise place.fail("price", "what is free has no price")
-    if model is Model.CAPPED and "cap_per_month" not in table:
-        raise place.fail("model", "capped needs cap_per_month")
+    cap_per_month = _amount(place, table, "cap_per_month", currency, is_optional=True)
+    if model is Model.CAPPED and not cap_per_month:
+        raise place.fail("cap_per_month" if "cap_per_month" in table else "model", "capped needs a cap_per_month above 0")
     direction = table.get("direction", "")
     if direction not in ("", *Direction.__members__):
         raise place.fail("direction", f"must be one of {', '.join(Direction.__members__)}")
@@ -144,12 +185,13 @@ def _rule(place: _Place, table: Any, default_currency: str) -> Rule:
         direction,
         _whole(place, table, "priority", -1000, 1000),
         _word(place, table, "payer", _PAYER, "sender, subscriber or sponsor:NAME", is_optional=True) or "sender",
+        _word(place, table, "count_by", _COUNT_BY, f"{BY_SUBSCRIBER} or {BY_PAYER}", is_optional=True) or BY_SUBSCRIBER,
         _whole(place, table, "tax_ppm", 0, PPM),
         _word(place, table, "provider", _NAME, "the name of a content provider", is_optional=True),
         _whole(place, table, "free_per_day", 0, 10**6),
         _whole(place, table, "free_per_month", 0, 10**6),
         _amount(place, table, "cap_per_day", currency, is_optional=True),
-        _amount(place, table, "cap_per_month", currency, is_optional=True),
+        cap_per_month,
         _tiers(place, table, currency, price_minor),
         _promotions(place, table, currency, price_minor),
     )
@@ -158,7 +200,7 @@ def _rule(place: _Place, table: Any, default_currency: str) -> Rule:
 def _tiers(place: _Place, table: Mapping[str, Any], currency: str, price_minor: int) -> tuple[Tier, ...]:
     found: list[Tier] = []
     for index, each in _tables(place, table, "tiers"):
-        inside = place._replace(path=f"{place.path}.tiers[{index}]")
+        inside = place.within("tiers", index)
         _refuse_unknown(inside, each, _TIER)
         tier = Tier(_whole(inside, each, "from", 2, 10**9), _amount(inside, each, "price", currency))
         if found and tier.from_unit <= found[-1].from_unit:
@@ -172,7 +214,7 @@ def _tiers(place: _Place, table: Mapping[str, Any], currency: str, price_minor: 
 def _promotions(place: _Place, table: Mapping[str, Any], currency: str, price_minor: int) -> tuple[Promotion, ...]:
     found = []
     for index, each in _tables(place, table, "promotions"):
-        inside = place._replace(path=f"{place.path}.promotions[{index}]")
+        inside = place.within("promotions", index)
         _refuse_unknown(inside, each, _PROMOTION)
         name = _word(inside, each, "name", _NAME, "1 to 32 letters, digits, '.', '_' and '-'")
         from_us, to_us = _time(inside, each, "from"), _time(inside, each, "to")

@@ -73,10 +73,12 @@ class Matcher:
 
     def _find(self, question: Question) -> Rule | None:
         fitting = []
+        # What phones send costs nothing, unless a rule speaks of it.
+        directions = {"MO"} if question.direction == "MO" else {question.direction, ""}
         for item in {question.item, ""}:
             for service in {question.service, ""}:
                 for carrier in {question.carrier, ""}:
-                    for direction in {question.direction, ""}:
+                    for direction in directions:
                         by_prefix = self._rules.get((item, service, carrier, direction))
                         if by_prefix is not None:
                             found = self._longest(by_prefix, question.number)
@@ -98,7 +100,12 @@ def refuse_ties(rules: Iterable[Rule]) -> None:
     for rule in rules:
         other = seen.setdefault(rule.key, rule.name)
         if other != rule.name:
-            raise TariffError(f'rules "{other}" and "{rule.name}" fit the same things equally well; give one a priority, or be more exact')
+            raise TariffError(tie(other, rule.name))
+
+
+def tie(first: str, second: str) -> str:
+    """What is wrong with two rules that fit the same things equally well."""
+    return f'rules "{first}" and "{second}" fit the same things equally well; give one a priority, or be more exact'
 
 
 def refuse_overlaps(versions: Sequence[Version]) -> None:

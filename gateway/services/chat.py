@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from billing.event import Payer
+from billing.event import FeeClass, Payer
 from billing.schema import charge
 from gateway.domain import conversation
 from gateway.domain.address import Address, AddressError, msisdn
@@ -78,7 +78,7 @@ class ChatService:
         code = self._code_of(conn, chat, code)
         source = self._reply_address(conn, code, draft.message.destination, chat.account, now_us)
         mine = draft.message._replace(source=source.digits_or_name, source_ton=source.ton, source_npi=source.npi)
-        pays = draft.event.payer == Payer.SOURCE
+        pays = draft.event.payer == Payer.SOURCE and draft.event.fee_class != FeeClass.SP_COLLECTED
         event = draft.event._replace(wallet=account.wallet if pays else draft.event.wallet, short_code=code.number)
         written = draft._replace(message=mine, event=event)
         self._reception.accept_in(conn, written)

@@ -35,12 +35,13 @@ def charge_late(conn: Connection, segment_id: int, books: Booking, *, seq: int, 
         charge.c.unit_price_minor,
         charge.c.parts,
         charge.c.state,
+        charge.c.trace,
     )
     row = conn.execute(select(*columns).where(charge.c.id == message_of(segment_id))).one_or_none()
     if row is None or row.carrier is None:
         return False
     carrier = books.carriers.named(row.carrier)
-    price = leaks.late_price(row.state, row.fee_class, row.unit_price_minor, row.parts)
+    price = leaks.late_price(row.state, row.fee_class, row.unit_price_minor, row.parts, is_counted=row.trace is not None)
     if carrier is None or not carrier.charges_late or not price:
         return False
     revenue = book.find_account(conn, f"house:revenue:{row.currency}")

@@ -16,7 +16,7 @@ from billing import book, booking, counters, suspense
 from billing.booking import Booking
 from billing.event import Settlement
 from gateway.domain.message import Flight, Message, State
-from gateway.domain.verdict import of_message_state
+from gateway.domain.verdict import STAT_OF_STATE, of_message_state
 from gateway.services.correlation import Correlation, Report
 from gateway.services.late import charge_late, charge_parts_late
 from gateway.services.parking import Parking, report_of
@@ -281,7 +281,10 @@ class Outcome:
 def _settle_counters(conn: Connection, settlements: Sequence[Settlement], now_us: int) -> None:
     """Give counted charges back what they did not use, and suspend what was delivered without a price; mostly there are none."""
     if counters.are_in_use(conn):
-        counters.settle(conn, ((each.id, each.parts_charged, each.amount_minor) for each in settlements))
+        # A message delivered whole used all its units, into however many parts the carrier may have cut it.
+        whole = STAT_OF_STATE[State.DELIVERED]
+        used = ((each.id, None if each.delivery_status == whole else each.parts_charged, each.amount_minor) for each in settlements)
+        counters.settle(conn, used)
     if suspense.are_open(conn):
         suspense.settled(conn, [each.id for each in settlements], now_us=now_us)
 

@@ -20,7 +20,7 @@ from billing.event import BillableEvent, Direction, FeeClass, Payer
 from billing.schema import account
 from billing.tariff import rate
 from billing.tariff.rate import Priced
-from billing.tariff.rule import Model, Rule
+from billing.tariff.rule import BY_PAYER, Model, Rule
 from billing.tariff.version import Matcher, Question, Version, VersionState
 from gateway.domain.failure import Refused
 
@@ -44,6 +44,7 @@ class Facts(NamedTuple):
 
 
 NO_FACTS = Facts()
+_DIRECTIONS = {int(direction): direction.name for direction in Direction}
 
 
 class Rated(NamedTuple):
@@ -53,6 +54,7 @@ class Rated(NamedTuple):
     facts: Facts = NO_FACTS
     rule: Rule | None = None  # one that counts: priced anew where the counters are
     rule_name: str = ""
+    number: str = ""  # the phone's
     reason: str = ""
 
 
@@ -60,7 +62,7 @@ class Prices(NamedTuple):
     """The approved versions of the plan, and who its sponsors are: read together, replaced together."""
 
     matchers: tuple[Matcher, ...] = ()
-    sponsors: Mapping[str, int] = {}
+    sponsors: Mapping[tuple[str, str], int] = {}  # by party and currency
     stamp: tuple[int, int, int] = (0, 0, 0)
 
 
@@ -83,6 +85,13 @@ class Rating:
         """Of the versions in use; see billing.tariffs.stamp."""
         return self._prices.stamp
 
+    @property
+    def lacks_sponsors(self) -> bool:
+        """Whether a rule names somebody who had no account when it was read."""
+        known = self._prices.sponsors
+        rules = (rule for matcher in self._prices.matchers for rule in matcher.version.rules)
+        return any(rule.payer.startswith(_SPONSOR) and (rule.payer, rule.currency) not in known for rule in rules)
+
     def reload(self, prices: Prices) -> None:
         """Take other versions."""
         self._prices = prices
@@ -95,18 +104,38 @@ class Rating:
         """The event with its tariff's price, as it came where no version holds; raises Refused where no rule fits."""
         matcher = self.version_at(event.event_at)
         if matcher is None:
-            return Rated(event, Facts(mo_link_id=mo_link_id) if mo_link_id else NO_FACTS)
+            return Rated(event, Facts(mo_link_id=mo_link_id or None))
         carrier = self._books.carriers.of_link(event.link).name
-        rule = matcher.rule_for(Question(event.service, carrier, number, Direction(event.direction).name))
+        rule = matcher.rule_for(Question(event.service, carrier, number, _DIRECTIONS[event.direction]))
         if rule is None:
             return self._unrated(event, "no_rule", f"no rule of {matcher.version.name} fits service {event.service} on carrier {carrier}")
-        priced = rate.most(rule, event.parts, event.event_at) if rule.is_counted else rate.price(rule, event.parts, event.event_at)
+        found = self._priced(event, matcher.version, rule, number)
+        if found is None:
+            return self._unrated(event, "no_sponsor", _no_sponsor(rule))
+        return found._replace(facts=found.facts._replace(mo_link_id=mo_link_id)) if mo_link_id else found
+
+    def rated_mo(self, event: BillableEvent) -> Rated | None:
+        """An MO with the price of a rule of its direction; None: there is none, and it is free. Its phone pays, or a sponsor."""
+        matcher, number = self.version_at(event.event_at), event.charged_msisdn or ""
+        if matcher is None or not event.service:
+            return None
+        carrier = self._books.carriers.of_link(event.link).name
+        rule = matcher.rule_for(Question(event.service, carrier, number, Direction.MO.name))
+        if rule is None:
+            return None
+        return self._priced(event, matcher.version, rule, number) or Rated(event, reason=f"no_sponsor: {_no_sponsor(rule)}")
+
+    def _priced(self, event: BillableEvent, version: Version, rule: Rule, number: str) -> Rated | None:
+        """The event by a rule, for the most it can cost; None for a sponsor without an account."""
+        priced = rate.plain(rule, event.parts, event.event_at) or rate.most(rule, event.parts, event.event_at)
         paid = self._paid(event, rule, number)
         if paid is None:
-            return self._unrated(event, "no_sponsor", f"rule {rule.name} names {rule.payer}, who has no account")
-        found = _with_price(paid, matcher.version, rule, priced)
-        facts = Facts(priced.tax_minor, rule.provider or None, priced.promotion, None, None, mo_link_id or None)
-        return Rated(found, facts, rule if rule.is_counted and priced.amount_minor else None, f"{self.plan}/{rule.name}")
+            return None
+        is_bare = not (priced.tax_minor or rule.provider or priced.promotion)
+        facts = NO_FACTS if is_bare else Facts(priced.tax_minor, rule.provider or None, priced.promotion)
+        is_counted = rule.is_counted and priced.amount_minor > 0
+        name = f"{version.plan}/{rule.name}"
+        return Rated(_with_price(paid, version, rule, priced), facts, rule if is_counted else None, name, number)
 
     def quote(self, service: str, link: str, number: str, parts: int, at_us: int) -> Priced | None:
         """The most an MT would cost; None where no version holds. Raises Refused where no rule fits and none may be missing."""
@@ -121,32 +150,36 @@ class Rating:
             raise Refused("no_price", f"no rule of {matcher.version.name} fits service {service} on carrier {carrier}", field="service")
         return None
 
-    def counted(self, conn: Connection, rated: Rated) -> tuple[Rated, Counter]:
-        """The price of a counted event as its payer's counters make it; call it where the event is accepted, then `counters.take`."""
+    def counted(self, conn: Connection, rated: Rated) -> tuple[Rated, Counter, tuple[int, ...]]:
+        """The price of a counted event as the counters make it, and that of each unit: for where it is accepted, then `counters.take`."""
         event, rule = rated.event, rated.rule
         assert rule is not None
-        payer = str(event.wallet) if event.wallet is not None else f"+{event.charged_msisdn or event.peer_msisdn}"
+        payer = str(event.wallet) if rule.count_by == BY_PAYER and event.wallet is not None else f"+{rated.number}"
         day = self._books.carriers.day(self._books.carriers.of_link(event.link).name, event.event_at)
         counter = Counter(payer, rated.rule_name, day)
         priced = rate.price(rule, event.parts, event.event_at, counters.read(conn, counter))
         final = event._replace(fee_class=priced.fee_class, quantity=priced.quantity, amount_minor=priced.amount_minor)
         trace = json.dumps(list(priced.steps), ensure_ascii=False, separators=(",", ":"))
         facts = rated.facts._replace(tax_minor=priced.tax_minor, allowance=priced.allowance, trace=trace)
-        return rated._replace(event=final, facts=facts), counter
+        return rated._replace(event=final, facts=facts), counter, priced.units
 
     def _paid(self, event: BillableEvent, rule: Rule, number: str) -> BillableEvent | None:
         """The event with who pays; None for a sponsor without an account."""
-        if rule.payer == "subscriber":
-            return event._replace(payer=Payer.DEST, wallet=None, charged_msisdn=number)
-        if rule.payer.startswith(_SPONSOR):
-            wallet = self._prices.sponsors.get(rule.payer)
-            return None if wallet is None else event._replace(payer=Payer.OTHER, wallet=wallet)
-        return event._replace(wallet=None) if rule.model is Model.SP_COLLECTED else event
+        is_mo = event.direction == Direction.MO
+        if rule.payer == "sender" and not is_mo:
+            return event._replace(wallet=None) if rule.model is Model.SP_COLLECTED else event
+        if rule.payer == "subscriber" or rule.payer == "sender":
+            return event._replace(payer=Payer.SOURCE if is_mo else Payer.DEST, wallet=None, charged_msisdn=number)
+        wallet = self._prices.sponsors.get((rule.payer, rule.currency))
+        return None if wallet is None else event._replace(payer=Payer.OTHER, wallet=wallet)
 
     def _unrated(self, event: BillableEvent, reason: str, detail: str) -> Rated:
         if not self._suspends:
             raise Refused("no_price", detail, field="service")
-        free = event._replace(fee_class=FeeClass.FREE, unit_price_minor=0, amount_minor=0, tariff_rule=SUSPENSE_RULE)
+        # As if by the part, so that the record says how many were delivered.
+        free = event._replace(
+            fee_class=FeeClass.PER_PART, quantity=event.parts, unit_price_minor=0, amount_minor=0, tariff_rule=SUSPENSE_RULE
+        )
         return Rated(free, reason=f"{reason}: {detail}")
 
 
@@ -155,7 +188,7 @@ def load(conn: Connection, plan: str) -> Prices:
     stamp = tariffs.stamp(conn, plan)
     versions = [kept.version for kept in tariffs.of_plan(conn, plan, VersionState.APPROVED)]
     rows = conn.execute(account.select().where(account.c.party.like(f"{_SPONSOR}%"))).all() if versions else []
-    return Prices(tuple(Matcher(version) for version in versions), {row.party: row.id for row in rows}, stamp)
+    return Prices(tuple(Matcher(version) for version in versions), {(row.party, row.currency): row.id for row in rows}, stamp)
 
 
 def _with_price(event: BillableEvent, version: Version, rule: Rule, priced: Priced) -> BillableEvent:
@@ -168,6 +201,10 @@ def _with_price(event: BillableEvent, version: Version, rule: Rule, priced: Pric
         tariff_version=version.name,
         tariff_rule=rule.name,
     )
+
+
+def _no_sponsor(rule: Rule) -> str:
+    return f"rule {rule.name} names {rule.payer}, who has no account in {rule.currency}"
 
 
 def currencies_of(versions: Sequence[Version]) -> set[str]:

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
-from billing import book
+from billing import amending
 from gateway.domain.failure import Kind, Refused, StoreUnavailable
 from gateway.domain.fairness import URGENT
 from gateway.domain.message import FINAL, Flight, Message, State, fold
@@ -292,7 +292,7 @@ def _rewrite(conn: Connection, new: Rewriting) -> Rewritten:
     refused: Refused | None = None
     if standing is None or not standing.is_waiting:
         refused = Refused("too_late", "the message is final, or on its way", field="id")
-    elif new.bodies is not None and book.amend(conn, message_id, parts=new.parts, quantity=new.quantity) is None:
+    elif new.bodies is not None and amending.amend(conn, message_id, parts=new.parts) is None:
         refused = Refused("no_credit", "the credit does not cover the new text; the message waits as it was", kind=Kind.PERMANENT)
     else:
         rows.rewrite(conn, new.message, new.bodies, new.retry_at, new.option)

@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from billing import book, booking
+from billing import booking
 from billing.booking import Booking
-from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
+from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
 from gateway.domain import conversation, keywords
 from gateway.domain.address import Address
 from gateway.domain.failure import Refused
 from gateway.domain.keywords import Keyword
 from gateway.domain.message import Front, UnknownOutcome
+from gateway.services import priced
 from gateway.services.catalogue import Catalogue, ShortCode
 from gateway.services.opt_outs import OptOut
 from gateway.services.submit import Accepting, Draft, Drafting, Sender, Submission
@@ -271,7 +272,7 @@ class Receiving:
         return reply if self._accepting.accept_many(conn, [reply])[0] is None else None
 
     def _charge(self, conn: Connection, row: Mo, code: ShortCode | None) -> None:
-        """An MO is free, and recorded like anything that could be billed."""
+        """An MO is recorded like anything that could be billed; it costs something only where a rule of the tariff says so."""
         service = self._catalogue.services.get(code.service) if code is not None else None
         event = BillableEvent(
             row.id,
@@ -295,7 +296,8 @@ class Receiving:
             "mo:free",
         )
         settled = Settlement(row.id, ChargeState.ZERO_RATED, None, 0, 0, 0, row.id, "DELIVRD", row.received_at, None, None, row.link)
-        book.record_many(conn, [Record(event, settled)], now_us=row.received_at, into=self._books)
+        catalogue = self._catalogue
+        priced.record_mo(conn, catalogue.rating, event, settled, catalogue.revenue_account, catalogue.revenues, self._books)
 
 
 class _Whereto(NamedTuple):

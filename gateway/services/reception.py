@@ -216,7 +216,7 @@ class Reception:
         clock, admission = self._world.clock, self._admissions.get(message.partner_id)
         if admission is not None:
             submission = _as_wished(admission.policy, submission)
-        return self._drafting.draft(submission, message.id, clock.now_us(), clock.monotonic(), link=link, reserve=_no_room)
+        return self._drafting.draft(submission, message.id, clock.now_us(), clock.monotonic(), link=link, reserve=_no_room, is_priced=False)
 
     def check_schedule(self, at: int) -> None:
         """Raise Refused (`bad_schedule`) for a time too far ahead."""

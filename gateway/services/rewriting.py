@@ -28,12 +28,11 @@ class Change(NamedTuple):
 
 
 class Rewriting(NamedTuple):
-    """The message as it will be; `bodies` None where its content stays. `parts` short messages reach the phone, `quantity` are paid."""
+    """The message as it will be; `bodies` None where its content stays. `parts` short messages reach the phone."""
 
     message: Message
     bodies: tuple[bytes, ...] | None
     parts: int
-    quantity: int
     retry_at: int | None
     option: Option | None
 
@@ -49,13 +48,12 @@ def decide(standing: Standing, kept: Option | None, change: Change, reception: R
     new = message._replace(registered_delivery=registered, expires_at=expires_at)
     option = _option(message.id, kept, scheduled if change.schedule_at is None else retry_at)
     if change.text is None and change.body is None:
-        return Rewriting(new, None, 1, 1, retry_at, option)
+        return Rewriting(new, None, 1, retry_at, option)
     draft = reception.redraft(_submission(message, kept, change), message, standing.parts[0].link)
     given = None if draft.option is None else draft.option.data_coding
     if given is not None or option is not None:
         option = (option or Option(message.id, None, None, None))._replace(data_coding=given)
-    event = draft.event
-    return Rewriting(_with_content(new, draft), draft.bodies, event.parts, event.quantity, retry_at, option)
+    return Rewriting(_with_content(new, draft), draft.bodies, draft.event.parts, retry_at, option)
 
 
 def _with_content(message: Message, draft: Draft) -> Message:

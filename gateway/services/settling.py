@@ -7,17 +7,21 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
-from billing.event import ChargeState, FeeClass, Settlement
+from billing import counters
+from billing.event import BY_PART_CLASSES, ChargeState, Settlement
 from billing.schema import charge
-from billing.tariff.rate import shared
+from billing.schema_tariff import tariff_use
 from gateway.domain.message import FINAL, State, fold
 from gateway.domain.verdict import STAT_OF_STATE
 from gateway.store import messages
 from gateway.store.messages import Ending, Part
 
-_BY_PART = frozenset({FeeClass.PER_PART, FeeClass.SP_COLLECTED, FeeClass.CAPPED})
 _CHARGE_STATES = {State.DELIVERED: ChargeState.CAPTURED, State.FAILED: ChargeState.RELEASED, State.EXPIRED: ChargeState.EXPIRED}
-_PRICES = select(charge.c.id, charge.c.unit_price_minor, charge.c.fee_class).where(charge.c.id.in_(bindparam("ids", expanding=True)))
+_PRICES = (
+    select(charge.c.id, charge.c.unit_price_minor, charge.c.fee_class, tariff_use.c.prices)
+    .outerjoin(tariff_use, tariff_use.c.charge_id == charge.c.id)
+    .where(charge.c.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 class Whole(NamedTuple):
@@ -26,11 +30,16 @@ class Whole(NamedTuple):
     segments: list[Part]
     unit_price_minor: int
     fee_class: int
+    counted: str | None = None  # the prices of its units, where a rule counted them
 
     @property
     def is_per_part(self) -> bool:
-        """Whether each part delivered is paid for itself; so it is of a price that counters made, by its share."""
-        return self.fee_class in _BY_PART
+        """Whether each part delivered is paid for itself."""
+        return self.fee_class in BY_PART_CLASSES
+
+    def price_of(self, delivered: int) -> int:
+        """What so many parts cost that are paid for themselves: of counted ones, the first."""
+        return self.unit_price_minor * delivered if self.counted is None else sum(counters.prices(self.counted)[:delivered])
 
     @property
     def state(self) -> State:
@@ -79,18 +88,18 @@ def whole_messages(conn: Connection, message_ids: Iterable[int]) -> dict[int, Wh
     """Of these long messages, those that are at their end now."""
     found = messages.states_of(conn, sorted(message_ids))
     ended = {message_id: parts for message_id, parts in found.items() if all(part.state >= FINAL for part in parts)}
-    prices = {row[0]: (row[1], row[2]) for row in conn.execute(_PRICES, {"ids": list(ended)})} if ended else {}
-    return {message_id: Whole(parts, prices[message_id][0], prices[message_id][1]) for message_id, parts in ended.items()}
+    prices = {row[0]: row[1:] for row in conn.execute(_PRICES, {"ids": list(ended)})} if ended else {}
+    return {message_id: Whole(parts, *prices[message_id]) for message_id, parts in ended.items()}
 
 
 def settle_long(ending: Ending, seq: int, whole: Whole) -> Settlement:
     """Per part: what was delivered is paid. Per message: all of it must have been."""
     flight, parts, delivered, state = ending.flight, whole.segments, whole.delivered, whole.state
     charged = delivered if whole.is_per_part or delivered == len(parts) else 0
-    if whole.fee_class == FeeClass.CAPPED:
-        amount = shared(flight.held_minor, len(parts), delivered)
+    if charged == len(parts):
+        amount = flight.held_minor
     else:
-        amount = whole.unit_price_minor * delivered if whole.is_per_part else flight.held_minor if charged else 0
+        amount = whole.price_of(delivered) if whole.is_per_part else 0
     ids = ";".join(part.smsc_id for part in parts if part.smsc_id)
     return Settlement(
         flight.message.id,

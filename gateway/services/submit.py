@@ -133,8 +133,11 @@ class Drafting:
         *,
         link: str,
         reserve: Callable[[str, int, UnknownOutcome], bool],
+        is_priced: bool = True,
     ) -> Draft:
         """Decide everything about a submission; `reserve(link, segments, policy)` says whether it may leave at once.
+
+        Not priced by a tariff is what has its price already: a message that is written anew.
 
         Raises Refused with the field at fault.
         """
@@ -170,10 +173,10 @@ class Drafting:
         )
         event = _event(message, service, sender.wallet, link, short_messages)
         pricing = None
-        if self._catalogue.rating.is_used or submission.mo_link_id:
+        if is_priced and (self._catalogue.rating.is_used or submission.mo_link_id):
             rated = self._rated(event, submission)
             event = rated.event
-            if rated.rule is not None or rated.reason or rated.facts is not NO_FACTS:
+            if rated.rule is not None or rated.reason or rated.facts != NO_FACTS:
                 pricing = Pricing(rated)
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
@@ -273,14 +276,12 @@ class Accepting:
         return answers
 
     def _hold(self, conn: Connection, drafts: Sequence[Draft]) -> list[bool]:
-        """Hold the price of each; those with counters one by one, because the first changes what the next costs."""
         if not drafts:
             return []
-        now_us = drafts[0].event.event_at
-        if self._catalogue is None or all(draft.pricing is None for draft in drafts):
-            return book.hold_many(conn, [draft.event for draft in drafts], revenue=self._revenue, now_us=now_us)
-        rating, revenues = self._catalogue.rating, self._catalogue.revenues
-        return [priced.hold(conn, rating, draft, self._revenue, revenues) for draft in drafts]
+        if self._catalogue is None or (not self._catalogue.rating.is_used and all(draft.pricing is None for draft in drafts)):
+            events = [draft.event for draft in drafts]
+            return book.hold_many(conn, events, revenue=self._revenue, now_us=events[0].event_at)
+        return priced.hold_all(conn, self._catalogue.rating, drafts, self._revenue, self._catalogue.revenues)
 
     def _count(self, conn: Connection, accepted: Sequence[Draft]) -> None:
         metered = self._metered

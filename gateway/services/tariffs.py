@@ -27,7 +27,8 @@ class Tariffs:
 
     async def refresh(self) -> None:
         """Take other versions, if there are; a version is approved a minute before it holds, so this is soon enough."""
-        if await self._reader.read(versions.stamp, self.rating.plan) == self.rating.stamp:
+        is_known = await self._reader.read(versions.stamp, self.rating.plan) == self.rating.stamp
+        if is_known and not self.rating.lacks_sponsors:
             return
         prices = await self._reader.read(rating.load, self.rating.plan)
         for currency in sorted(rating.currencies_of([matcher.version for matcher in prices.matchers]) - self.revenues.keys()):
@@ -35,6 +36,8 @@ class Tariffs:
             house = await self._writer.run(_open_house, currency, ids, self._world.clock.now_us())
             self.revenues[currency] = house.revenue
         self.rating.reload(prices)
+        if is_known:
+            return
         _log.info("tariff", plan=self.rating.plan, versions=[matcher.version.name for matcher in prices.matchers])
 
 

@@ -52,15 +52,16 @@ _CHARGES = (
     ),
     Invariant(
         "amount_is_parts_delivered",
-        "charged by the part, the amount is the price of the parts delivered",
+        "charged by the part without counters, the amount is the price of the parts delivered",
         f"""SELECT m.message_id {_CHARGED}
-        WHERE m.least >= 10 AND charge.fee_class = 2 AND charge.amount_minor <> charge.unit_price_minor * m.delivered""",
+        WHERE m.least >= 10 AND charge.fee_class = 2 AND charge.trace IS NULL
+        AND charge.parts = m.parts AND charge.amount_minor <> charge.unit_price_minor * m.delivered""",
     ),
     Invariant(
         "whole_or_nothing",
         "charged by the message, the price is due when all of it was delivered, and nothing otherwise",
-        f"""SELECT m.message_id {_CHARGED} WHERE m.least >= 10 AND charge.fee_class = 1
-        AND charge.amount_minor <> CASE WHEN m.delivered = m.parts THEN charge.unit_price_minor ELSE 0 END""",
+        f"""SELECT m.message_id {_CHARGED} WHERE m.least >= 10 AND charge.fee_class = 1 AND charge.trace IS NULL
+        AND charge.state <> 14 AND charge.amount_minor <> CASE WHEN m.delivered = m.parts THEN charge.unit_price_minor ELSE 0 END""",
     ),
 )
 

@@ -40,11 +40,14 @@ def late_cause(segment_id: int) -> str:
     return f"late:{segment_id}"
 
 
-def late_price(state: int, fee_class: int, unit_price_minor: int, parts: int) -> int:
+def late_price(state: int, fee_class: int, unit_price_minor: int, parts: int, *, is_counted: bool = False) -> int:
     """What one part that was delivered late costs; `state` is its charge's.
 
-    By the part each is charged for itself. Charged as a whole, a long message is absorbed: its other parts failed.
+    By the part each is charged for itself. Charged as a whole, a long message is absorbed: its other parts failed. So is what a rule
+    counts: its allowance or cap was given back when the message ended.
     """
+    if is_counted:
+        return 0
     if fee_class == FeeClass.PER_PART and state in (ChargeState.RELEASED, ChargeState.EXPIRED, ChargeState.CAPTURED):
         return unit_price_minor
     if fee_class != FeeClass.FREE and parts == 1 and state in (ChargeState.RELEASED, ChargeState.EXPIRED):
@@ -82,12 +85,12 @@ def _uncharged(conn: Connection, segment_ids: list[int]) -> dict[int, tuple[str,
         causes = {late_cause(each) for each in part}
         charged = set(conn.execute(select(transfer.c.cause).where(transfer.c.cause.in_(causes))).scalars())
         columns = (charge.c.id, charge.c.state, charge.c.service, charge.c.currency, charge.c.fee_class, charge.c.unit_price_minor)
-        rows = conn.execute(select(*columns, charge.c.parts).where(charge.c.id.in_({message_of(each) for each in part})))
+        rows = conn.execute(select(*columns, charge.c.parts, charge.c.trace).where(charge.c.id.in_({message_of(each) for each in part})))
         charges = {row.id: row for row in rows}
         for each in part:
             row = charges.get(message_of(each))
             if row is not None and late_cause(each) not in charged:
-                price = late_price(row.state, row.fee_class, row.unit_price_minor, row.parts)
+                price = late_price(row.state, row.fee_class, row.unit_price_minor, row.parts, is_counted=row.trace is not None)
                 if price:
                     found[each] = (row.service, row.currency, price)
     return found

@@ -92,7 +92,7 @@ def test_an_approved_tariff_prices_what_comes_and_says_why(shell: Shell, running
     assert (before["state"], before["amount_minor"]) == ("zero_rated", 0)
     assert (after["state"], after["amount"], after["tax_minor"], after["tariff_rule"]) == ("captured", "0.25 CNY", 5, "notices")
     assert (free["state"], free["amount_minor"], free["allowance"]) == ("zero_rated", 0, "first-two-free")
-    assert (half["parts"], half["amount_minor"], half["fee_class"]) == (2, 30, "CAPPED")
+    assert (half["parts"], half["amount_minor"], half["fee_class"]) == (2, 30, "PER_PART")
     assert half["trace"] == ["1 of 2 free by the allowance of first-two-free", "1 x 0.30 CNY = 0.30 CNY"]
     assert full["amount_minor"] == 30
     assert shell("billing", "check", "-c", running.config).out == "the books are right: every invariant holds\n"

@@ -118,16 +118,16 @@ COUNTER = Counter("11", "main/chat", 20261124)
 
 def test_a_counter_counts_its_day_and_its_month(engine: Engine):
     with engine.begin() as conn:
-        counters.take(conn, COUNTER, 256, 2, 20)
-        counters.take(conn, COUNTER._replace(day=20261125), 512, 1, 10)
+        counters.take(conn, COUNTER, 256, (10, 10))
+        counters.take(conn, COUNTER._replace(day=20261125), 512, (10,))
 
         assert counters.read(conn, COUNTER) == Used(2, 3, 20, 30)
 
 
-@pytest.mark.parametrize(("charged", "captured", "left"), [(2, 20, (2, 20)), (1, 10, (1, 10)), (0, 0, (0, 0))])
-def test_what_was_not_delivered_is_given_back_once(engine: Engine, charged: int, captured: int, left: tuple[int, int]):
+@pytest.mark.parametrize(("charged", "captured", "left"), [(None, 20, (2, 20)), (2, 20, (2, 20)), (1, 10, (1, 10)), (0, 0, (0, 0))])
+def test_what_was_not_delivered_is_given_back_once(engine: Engine, charged: int | None, captured: int, left: tuple[int, int]):
     with engine.begin() as conn:
-        counters.take(conn, COUNTER, 256, 2, 20)
+        counters.take(conn, COUNTER, 256, (10, 10))
         assert counters.are_in_use(conn)
 
         for _ in range(2):

@@ -142,7 +142,7 @@ class RecallMachine(RuleBasedStateMachine):
             standing = rows.find(conn, message_id)
             new = self.draft(parts, message_id)
             message = new.message._replace(accepted_at=standing.message.accepted_at)
-            done = recall._rewrite(conn, Rewriting(message, new.bodies, new.event.parts, new.event.quantity, None, None))
+            done = recall._rewrite(conn, Rewriting(message, new.bodies, new.event.parts, None, None))
         if not may:
             assert done.refused.reason == "too_late"
         elif done.refused is None:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing import counters
 from billing.errors import TariffError
 from billing.event import FeeClass
 from billing.tariff import diff, toml
-from billing.tariff.rate import Used, price, shared, tax_in
+from billing.tariff.rate import Used, price, tax_in, tax_share
 from billing.tariff.rule import Model, Promotion, Rule, Tier
 from billing.tariff.version import FOREVER_US, Matcher, Question, Version, refuse_overlaps
 
@@ -64,7 +65,7 @@ def test_the_rule_found_is_the_most_exact_of_those_that_fit(
         if each.service in ("", service)
         and each.carrier in ("", carrier)
         and number.startswith(each.prefix)
-        and each.direction in ("", direction)
+        and each.direction in (direction, "MO" if direction == "MO" else "")
     ]
 
     found = Matcher(version(*rules)).rule_for(Question(service, carrier, number, direction))
@@ -101,7 +102,7 @@ def test_what_is_free_in_a_month_is_used_up_and_told():
     first, second = price(allowed, 2, 0), price(allowed, 2, 0, Used(2, 2))
 
     assert (first.amount_minor, first.allowance) == (0, "r")
-    assert (second.amount_minor, second.fee_class) == (10, FeeClass.CAPPED)
+    assert (second.amount_minor, second.units, second.fee_class) == (10, (0, 10), FeeClass.PER_PART)
     assert second.steps[0] == "1 of 2 free by the allowance of r"
 
 
@@ -132,12 +133,51 @@ def test_the_tax_a_price_contains_is_rounded_to_the_nearest_minor_unit(amount: i
     assert abs(tax) <= abs(amount)
 
 
-@given(st.integers(0, 10**9), st.integers(1, 255), st.data())
-def test_the_share_of_the_parts_delivered_is_whole_only_for_all_of_them(amount: int, parts: int, data: st.DataObject):
-    delivered = data.draw(st.integers(0, parts))
+@given(st.integers(1, 10**9), st.integers(0, 10**6), st.data())
+def test_the_tax_of_a_part_of_an_amount_is_its_share_to_the_nearest_minor_unit(amount: int, ppm: int, data: st.DataObject):
+    tax, part = tax_in(amount, ppm), data.draw(st.integers(0, amount))
 
-    assert 0 <= shared(amount, parts, delivered) <= amount
-    assert shared(amount, parts, parts) == amount
+    share = tax_share(tax, part, amount)
+
+    assert abs(2 * (share * amount - tax * part)) <= amount
+    assert tax_share(tax, amount, amount) == tax
+    assert tax_share(tax, 0, amount) == 0
+
+
+@given(
+    st.integers(1, 1_000),
+    st.integers(1, 60),
+    st.tuples(*[st.integers(0, 80)] * 2),
+    st.tuples(*[st.integers(0, 20_000)] * 2),
+    st.tuples(*[st.integers(0, 50)] * 2),
+)
+def test_counted_units_add_up_and_never_break_a_cap(
+    minor: int, parts: int, free: tuple[int, int], caps: tuple[int, int], had: tuple[int, int]
+):
+    counted = rule(minor=minor, free_per_day=free[0], free_per_month=free[1], cap_per_day_minor=caps[0], cap_per_month_minor=caps[1])
+    day, month = min(had), max(had)
+    used = Used(day, month, min(day * minor, caps[0]), min(month * minor, caps[1]))
+
+    found = price(counted, parts, 0, used)
+
+    assert found.amount_minor == (sum(found.units) if counted.is_counted else minor * parts)
+    assert all(0 <= each <= minor for each in found.units)
+    assert not caps[0] or used.amount_day_minor + found.amount_minor <= caps[0]
+    assert not caps[1] or used.amount_month_minor + found.amount_minor <= caps[1]
+
+
+def test_of_a_torn_message_the_free_units_are_the_first_to_be_used():
+    found = price(rule(minor=10, free_per_month=2), 3, 0)
+
+    assert found.units == (0, 0, 10)
+    assert counters.prices(counters.written(found.units)) == [0, 0, 10]
+
+
+def test_what_phones_send_is_priced_only_by_a_rule_that_speaks_of_it():
+    everything, sent = rule("everything"), rule("sent", direction="MO")
+
+    assert Matcher(version(everything)).rule_for(Question("chat", "a", "86", "MO")) is None
+    assert Matcher(version(everything, sent)).rule_for(Question("chat", "a", "86", "MO")) == sent
 
 
 def test_a_file_is_read_and_written_and_read_the_same():
@@ -160,12 +200,13 @@ def rules(draw: st.DrawFn) -> Rule:
     )
     model = draw(st.sampled_from([Model.PER_PART, Model.PER_MESSAGE, Model.PER_ITEM, Model.SP_COLLECTED]))
     named = {"service": draw(st.just("") | NAMES), "carrier": draw(st.just("") | NAMES), "prefix": draw(st.sampled_from(PREFIXES))}
-    counts = {
+    counts: dict[str, object] = {
         "free_per_day": draw(st.integers(0, 9)),
         "cap_per_month_minor": draw(st.just(0) | AMOUNTS),
         "tax_ppm": draw(st.integers(0, 10**6)),
     }
     payer = draw(st.sampled_from(["sender", "subscriber", "sponsor:acme"]))
+    counts["count_by"] = draw(st.sampled_from(["subscriber", "payer"]))
     return rule(draw(NAMES), model, minor, tiers=tiers, promotions=promotions, payer=payer, **named, **counts)
 
 
@@ -187,7 +228,25 @@ def test_every_tariff_survives_its_file(found: list[Rule], from_us: int):
         ('name = "chat-guangdong"', 'name = "=1+1"', r"t\.toml:13: rules\[1\]\.name: must be 1 to 32 letters"),
         ('name = "chat-guangdong"', 'name = "chat"', r't\.toml:13: rules\[1\]\.name: there is a rule "chat" already'),
         ('prefix = "86138"', 'prefx = "86138"', r"t\.toml:18: rules\[1\]\.prefx: is not known here; did you mean prefix\?"),
-        ('carrier = "cmcc-gd"\nprefix = "86138"', "", r'rules "chat" and "chat-guangdong" fit the same things equally well'),
+        ('carrier = "cmcc-gd"\nprefix = "86138"', "", r't\.toml:12: rules\[1\]\.priority: rules "chat" and "chat-guangdong" fit the same'),
+        ('price = "0.10"', "", r"t\.toml:6: rules\[0\]\.price: must be an amount in quotes"),
+        ('model = "per_part"', 'model = "capped"', r"t\.toml:8: rules\[0\]\.model: capped needs a cap_per_month above 0"),
+        ('price = "0.10"', 'price = "0.10"\ncount_by = "house"', r"t\.toml:10: rules\[0\]\.count_by: must be subscriber or payer"),
+        (
+            'price = "0.10"',
+            'price = "0.10"\ntiers = [{ from = 9, price = "0.20" }]',
+            r"t\.toml:10: rules\[0\]\.tiers\[0\]\.price: must not",
+        ),
+        (
+            'service = "chat"\n',
+            'service = "chat"\n[[rules.promotions]]\nname = "@x"\n',
+            r"t\.toml:12: rules\[0\]\.promotions\[0\]\.name: must be",
+        ),
+        (
+            'service = "chat"\n',
+            'service = "chat"\n[[rules.promotions]]\nname = "x"\n',
+            r"t\.toml:11: rules\[0\]\.promotions\[0\]\.from: must be a",
+        ),
         ("+08:00", "", r"t\.toml:3: from: must be a time with its offset"),
         ('model = "per_part"', 'model = "by_word"', r"t\.toml:8: rules\[0\]\.model: must be one of free, per_message"),
         ('plan = "main"', 'plan = "main', r"t\.toml: "),

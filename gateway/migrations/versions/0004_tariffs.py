@@ -44,7 +44,7 @@ def _versions() -> None:
 def _counters() -> None:
     op.create_table(
         "tariff_usage",
-        sa.Column("payer", sa.String(32), nullable=False, comment="a wallet's id, or a phone's number"),
+        sa.Column("payer", sa.String(32), nullable=False, comment="a phone's number with its plus, or a wallet's id"),
         sa.Column("rule", sa.String(64), nullable=False, comment="plan/rule: it goes on over versions"),
         sa.Column("period", sa.Integer(), nullable=False, comment="a day as YYYYMMDD, a month as YYYYMM00"),
         sa.Column("units", sa.BigInteger(), nullable=False),
@@ -60,6 +60,7 @@ def _counters() -> None:
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("units", sa.Integer(), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("prices", sa.Text(), nullable=False, comment="of its units in their order, as JSON: runs of (how many, price)"),
         comment="what a charge took of the counters, until it is settled",
     )
 

@@ -1,0 +1,60 @@
+"""What a held charge becomes when its message is written anew while it waits: another number of units, by the rule that priced it.
+
+The price stays that of its acceptance, whatever tariff holds now. Where its rule counts, what it took before is as if it had never been.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from billing import book, counters, tariffs
+from billing.counters import Use
+from billing.errors import AlreadySettledError, TariffError
+from billing.event import BY_PART_CLASSES, ChargeState, FeeClass
+from billing.schema import charge
+from billing.tariff import rate
+from billing.tariff.rate import Used
+
+_COLUMNS = ("fee_class", "amount_minor", "tax_minor", "event_at", "tariff_version", "tariff_rule")
+_HELD = select(*(charge.c[name] for name in _COLUMNS)).where(charge.c.state == int(ChargeState.HELD))
+
+
+def amend(conn: Connection, charge_id: int, *, parts: int) -> int | None:
+    """Price a held charge for so many parts; the amount it holds now. None: its wallet has not the difference free, nothing was changed.
+
+    Raises AlreadySettledError for a charge no longer held.
+    """
+    known = conn.execute(_HELD.where(charge.c.id == charge_id)).one_or_none()
+    if known is None:
+        raise AlreadySettledError(charge_id, "settled")
+    use = counters.of_charge(conn, charge_id)
+    if use is not None:
+        return _counted(conn, charge_id, known, use, parts)
+    is_by_part = known.fee_class in BY_PART_CLASSES or known.fee_class == FeeClass.FREE
+    amount = book.amend(conn, charge_id, parts=parts, quantity=parts if is_by_part else 1)
+    if amount is not None and known.tax_minor:
+        tax = rate.tax_share(known.tax_minor, amount, known.amount_minor)
+        conn.execute(update(charge).where(charge.c.id == charge_id).values(tax_minor=tax))
+    return amount
+
+
+def _counted(conn: Connection, charge_id: int, known: Any, use: Use, parts: int) -> int | None:
+    plan, _, number = known.tariff_version.partition("/")
+    version = tariffs.find(conn, plan, int(number)).version
+    rule = next((each for each in version.rules if each.name == known.tariff_rule), None)
+    if rule is None:
+        raise TariffError(f"{version.name} has no rule {known.tariff_rule}")
+    units, minor = use.units, use.amount_minor
+    had = counters.read(conn, use.counter)
+    before = Used(had.units_day - units, had.units_month - units, had.amount_day_minor - minor, had.amount_month_minor - minor)
+    priced = rate.price(rule, parts, known.event_at, before)
+    amount = book.amend(conn, charge_id, parts=parts, quantity=priced.quantity, amount_minor=priced.amount_minor)
+    if amount is not None:
+        counters.amend(conn, charge_id, use, priced.units)
+        trace = json.dumps(list(priced.steps), ensure_ascii=False, separators=(",", ":"))
+        values = {"tax_minor": priced.tax_minor, "allowance": priced.allowance, "trace": trace}
+        conn.execute(update(charge).where(charge.c.id == charge_id).values(values))
+    return amount
