@@ -54,8 +54,11 @@ class Jobs:
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
         return job
 
-    def find(self, job_id: int) -> Job | None:
-        """A job by its id, while it is remembered."""
+    async def settled(self, job_id: int, seconds: float) -> Job | None:
+        """A job once it has ended, or as it stands after so many seconds; None for one that is not remembered."""
+        task = self._tasks.get(job_id)
+        if task is not None and seconds > 0:
+            await asyncio.wait([task], timeout=seconds)
         return self._jobs.get(job_id)
 
     def newest(self) -> list[Job]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from billing import view
 from billing.calendar import EPOCH
 from gateway.domain.failure import Refused
 from gateway.domain.ids import ID_MAX
 from gateway.services.jobs import Job
 from gateway.store.staff import Scope
-from gateway.web.billing_door import BillingOperation, Call, Desk
+from gateway.web.billing_door import Asked, BillingOperation, Call, Desk
+
+WAIT_S_MAX = 30.0
+
+
+class JobAsked(Asked):
+    """How long to wait for its end."""
+
+    wait_s: float = Field(0, ge=0, le=WAIT_S_MAX, description="Seconds to wait for the job's end before it is told as it stands")
 
 
 async def jobs(desk: Desk, _call: Call) -> dict[str, Any]:
@@ -22,7 +32,8 @@ async def job(desk: Desk, call: Call) -> dict[str, Any]:
     """One job: where it is, and what came of it."""
     typed = call.where["id"]
     is_id = typed.isascii() and typed.isdigit() and 0 < int(typed[:20]) <= ID_MAX
-    found = desk.jobs.find(int(typed)) if is_id else None
+    asked: JobAsked = call.asked
+    found = await desk.jobs.settled(int(typed), asked.wait_s) if is_id else None
     if found is None:
         raise Refused("not_found", "there is no such job; a gateway forgets them when it stops", field="id")
     return fields(found)
@@ -38,5 +49,5 @@ def fields(found: Job) -> dict[str, Any]:
 
 JOBS = (
     BillingOperation("GET", "/jobs", "get_billing_jobs", "Every job that is remembered, the newest first", Scope.READ, jobs),
-    BillingOperation("GET", "/jobs/{id}", "get_billing_job", "One job: where it is, and what came of it", Scope.READ, job),
+    BillingOperation("GET", "/jobs/{id}", "get_billing_job", "One job: where it is, and what came of it", Scope.READ, job, JobAsked),
 )

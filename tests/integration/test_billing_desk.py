@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -152,13 +151,10 @@ def post(running: Running, path: str, key: str, **body: object) -> tuple[int, di
 
 
 def done(running: Running, job: dict[str, Any], key: str) -> dict[str, Any]:
-    """A job at its end; each look takes as long as a request."""
-    for _ in range(600):
-        _, found = get(running, f"/jobs/{job['id']}", key)
-        if found["state"] != "running":
-            return found
-        time.sleep(0.05)
-    raise AssertionError("the job does not end")
+    """A job at its end."""
+    _, found = get(running, f"/jobs/{job['id']}", key, wait_s="30")
+    assert found["state"] != "running", "the job does not end"
+    return found
 
 
 def test_a_refund_is_given_once_and_never_above_what_was_captured(shell: Shell, running: Running):
