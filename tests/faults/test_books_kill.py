@@ -16,7 +16,8 @@ from tests.support.bookkeepers import WINDOW, Bookkeeper, Nursery, Order, furnis
 
 SEED = 20_261_124
 WORKERS = 4
-ROUNDS = 13  # of as many kills as workers, on each engine: 104
+ROUNDS = 13  # of as many kills as workers, on each engine: 104 at the least
+ROUNDS_MAX = 200
 STEP = 40  # events by which a round goes on: each event is met in several rounds
 LIFE_S = (0.02, 0.25)
 FAULTY_ROUNDS_MAX = 200
@@ -59,24 +60,30 @@ def faults(reading: Engine) -> list[str]:
     return found
 
 
+def everything_was_done(reading: Engine) -> bool:
+    """Whether charges came to each of their ends and some were refunded."""
+    with reading.begin() as conn:
+        states = set(conn.execute(text("SELECT DISTINCT state FROM charge WHERE record_type = 0")).scalars())
+        refunds = conn.execute(text("SELECT COUNT(*) FROM charge WHERE record_type = 1")).scalar_one()
+    return {10, 11, 12} <= states and refunds > 0
+
+
 @pytest.mark.timeout(240)
 def test_whoever_is_killed_each_event_is_charged_once_and_the_sums_are_right(engine_url: str, engine: Engine):
     chance = random.Random(SEED)
     reading = open_reading(engine_url)
-    killed = 0
+    killed = rounds = 0
     with nursery_on(engine_url, engine) as nursery:
-        for number in range(ROUNDS):
-            killed += play_round(nursery, chance, number * STEP)
+        # A busy machine gives a bookkeeper less to do in its life: so rounds go on until everything was at risk.
+        while rounds < ROUNDS or (rounds < ROUNDS_MAX and not everything_was_done(reading)):
+            killed += play_round(nursery, chance, rounds * STEP)
+            rounds += 1
 
             assert faults(reading) == []
 
-    assert killed == ROUNDS * WORKERS
-    with reading.begin() as conn:
-        states = dict(conn.execute(text("SELECT state, COUNT(*) FROM charge WHERE record_type = 0 GROUP BY state")).all())
-        refunds = conn.execute(text("SELECT COUNT(*) FROM charge WHERE record_type = 1")).scalar_one()
-    assert {10, 11, 12} <= set(states), "too little was done to be worth a kill"
-    assert refunds > 0
-    Bookkeeper(engine, Order(SEED, 0, "")).finish(range(ROUNDS * STEP + WINDOW))
+    assert killed == rounds * WORKERS
+    assert everything_was_done(reading), "too little was done to be worth a kill"
+    Bookkeeper(engine, Order(SEED, 0, "")).finish(range(rounds * STEP + WINDOW))
     assert faults(reading) == []
     with reading.begin() as conn:
         assert conn.execute(text("SELECT SUM(held_minor) FROM account")).scalar_one() == 0

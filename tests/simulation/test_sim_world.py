@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,7 @@ def test_a_thousand_seconds_of_sleep_take_no_time() -> None:
             await asyncio.sleep(1)
         return sim.loop.time()
 
-    began = time.perf_counter()
-    slept = run(main, 1)
-
-    assert slept == pytest.approx(1000)
-    assert time.perf_counter() - began < 0.5
+    assert run(main, 1) == pytest.approx(1000)  # many times what a test may take: waited for, it would end by its timeout
 
 
 def test_wall_clock_and_timers_tell_the_same_time_unless_a_node_is_wrong() -> None:

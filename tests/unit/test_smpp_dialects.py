@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -128,13 +126,11 @@ def test_a_dialect_that_cannot_be_used_is_refused_with_its_key(spec, what):
 def test_a_pattern_that_takes_long_on_a_receipt_is_given_up(monkeypatch):
     monkeypatch.setattr(dialects, "_RUNS", ())
     dialect = Dialect(Spec("slow", r"(?P<stat>(?:x+x+)+)y"))
-    began = time.perf_counter()
 
     for _ in range(20):
-        assert dialect.parse("x" * 1_000) is None
+        assert dialect.parse("x" * 1_000) is None  # 2**1000 ways: this comes back only because it is given up
 
     assert dialect.timeouts == dialects.TIMEOUTS_MAX
-    assert time.perf_counter() - began < 1.0
 
 
 @settings(max_examples=100, deadline=None)
