@@ -155,8 +155,17 @@ def _amend_hold(conn: Connection, charge_id: int, known: Any, amount: int) -> No
         raise LedgerBrokenError("a charge was held and its transfer was not")
 
 
-def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: int, into: Booking = booking.DEFAULT) -> list[bool]:
+def settle_many(
+    conn: Connection,
+    settlements: Sequence[Settlement],
+    *,
+    now_us: int,
+    into: Booking = booking.DEFAULT,
+    standing: booking.Standing | None = None,
+) -> list[bool]:
     """Bring held charges to their final state, each exactly once, and into the books of their carriers.
+
+    `standing` is how the books stand, where the caller has read it in this transaction.
 
     False: the charge was settled before (or does not exist), and nothing moved. A settlement that names another wallet or hold than
     its charge raises SettlementMismatchError: the transaction must not commit.
@@ -164,7 +173,7 @@ def settle_many(conn: Connection, settlements: Sequence[Settlement], *, now_us: 
     if not settlements:
         return []
     _lock_wallets(conn, {settlement.wallet for settlement in settlements if settlement.wallet is not None})
-    places = into.place_many(conn, [(settlement.link, settlement.event_at or now_us) for settlement in settlements], now_us)
+    places = into.place_many(conn, [(settlement.link, settlement.event_at or now_us) for settlement in settlements], now_us, standing)
     rows = [_settled_row(settlement, now_us, place) for settlement, place in zip(settlements, places, strict=True)]
     if bulk.all_or_none(conn, _SETTLE_CHARGE, rows):
         took = [True] * len(rows)
@@ -250,8 +259,8 @@ def _accounts(conn: Connection, ids: Sequence[int], columns: str) -> list[Any]:
     for start in range(0, len(ids), _ACCOUNT_SIZES[-1]):
         part = ids[start : start + _ACCOUNT_SIZES[-1]]
         size = next(size for size in _ACCOUNT_SIZES if size >= len(part))
-        padded = (*part, *[part[-1]] * (size - len(part)))
-        found += conn.exec_driver_sql(_accounts_text(columns, size, postgresql), padded).all()
+        padded = (*part, *([part[-1]] * (size - len(part))))
+        found += bulk.read(conn, _accounts_text(columns, size, postgresql), padded)
     return found
 
 

@@ -65,27 +65,39 @@ def execute(conn: Connection, statement: Insert | Update, rows: Sequence[Row]) -
     postgresql = conn.dialect.name == "postgresql"
     for size, part in _chunks(rows):
         sql = _text(statement, size, postgresql)
-        total += _run(conn, sql, tuple(chain.from_iterable(part)))
+        total += run(conn, sql, tuple(chain.from_iterable(part)))
     return total
 
 
-def _run(conn: Connection, sql: str, parameters: tuple[Any, ...]) -> int:
-    """One statement on the driver's own cursor: a third of the cost of the engine's result objects, which nobody looks at here.
-
-    The driver's errors come out as the engine's, without the parameters.
-    """
+def run(conn: Connection, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+    """One statement on the driver's own cursor, at a third of what the engine's result objects cost; the rows it changed."""
     cursor = conn.connection.cursor()
     try:
         cursor.execute(sql, parameters)
         return int(cursor.rowcount)
     except conn.dialect.loaded_dbapi.Error as error:
-        # PostgreSQL adds the row at fault to its words, and with it the number of a subscriber.
-        error.args = (first_line(str(error)), *error.args[1:])
-        raise exc.DBAPIError.instance(
-            sql, None, error, conn.dialect.loaded_dbapi.Error, hide_parameters=True, dialect=conn.dialect
-        ) from error
+        raise _failure(conn, sql, error) from error
     finally:
         cursor.close()
+
+
+def read(conn: Connection, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    """The rows of a query on the driver's own cursor, as tuples of what the driver makes; for what every batch asks."""
+    cursor = conn.connection.cursor()
+    try:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())
+    except conn.dialect.loaded_dbapi.Error as error:
+        raise _failure(conn, sql, error) from error
+    finally:
+        cursor.close()
+
+
+def _failure(conn: Connection, sql: str, error: Exception) -> BaseException:
+    """The driver's error as the engine's, without the parameters."""
+    # PostgreSQL adds the row at fault to its words, and with it the number of a subscriber.
+    error.args = (first_line(str(error)), *error.args[1:])
+    return exc.DBAPIError.instance(sql, None, error, conn.dialect.loaded_dbapi.Error, hide_parameters=True, dialect=conn.dialect)
 
 
 def first_line(words: str) -> str:
@@ -98,11 +110,11 @@ def all_or_none(conn: Connection, statement: Update, rows: Sequence[Row]) -> boo
 
     The savepoint is written out, for the engine's own costs five times as much.
     """
-    _run(conn, "SAVEPOINT all_or_none", ())
+    run(conn, "SAVEPOINT all_or_none")
     is_whole = execute(conn, statement, rows) == len(rows)
     if not is_whole:
-        _run(conn, "ROLLBACK TO SAVEPOINT all_or_none", ())
-    _run(conn, "RELEASE SAVEPOINT all_or_none", ())
+        run(conn, "ROLLBACK TO SAVEPOINT all_or_none")
+    run(conn, "RELEASE SAVEPOINT all_or_none")
     return is_whole
 
 

@@ -97,11 +97,15 @@ class DayFinder:
 
     def day(self, at_us: int) -> int:
         """The day an instant falls on."""
+        return self.span(at_us).first
+
+    def span(self, at_us: int) -> Span:
+        """That day with its instants."""
         last = self._last
         if not last.from_us <= at_us < last.to_us:
             day = day_of(at_us, self.zone)
             self._last = last = span(day, next_day(day), self.zone)
-        return last.first
+        return last
 
 
 def _date(day: int) -> date:

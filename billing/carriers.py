@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
-from billing.calendar import DayFinder
+from billing.calendar import DayFinder, Span
 
 
 class Carrier(NamedTuple):
@@ -52,3 +52,7 @@ class Carriers:
     def day(self, carrier: str, at_us: int) -> int:
         """The day of an instant on a carrier's clock."""
         return self._finders[carrier].day(at_us)
+
+    def span(self, carrier: str, at_us: int) -> Span:
+        """That day with its instants."""
+        return self._finders[carrier].span(at_us)

@@ -80,11 +80,6 @@ def prices(kept: str) -> list[int]:
     return [price for many, price in json.loads(kept) for _ in range(many)]
 
 
-def are_in_use(conn: Connection) -> bool:
-    """Whether any charge on its way was counted."""
-    return conn.exec_driver_sql("SELECT charge_id FROM tariff_use LIMIT 1").first() is not None
-
-
 def settle(conn: Connection, ended: Iterable[tuple[int, int | None, int]]) -> None:
     """Give back what counted charges took and did not use: (charge, units charged or None for all of them, amount captured)."""
     facts = {each[0]: each[1:] for each in ended}

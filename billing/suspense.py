@@ -78,11 +78,6 @@ def park(conn: Connection, event_id: int, reason: str, detail: str, *, now_us: i
     conn.execute(insert(suspense), {**row, "created_at": now_us})
 
 
-def are_open(conn: Connection) -> bool:
-    """Whether any event waits."""
-    return conn.exec_driver_sql("SELECT event_id FROM suspense WHERE state = 0 LIMIT 1").first() is not None
-
-
 _PARKED = select(suspense.c.event_id).where(suspense.c.event_id.in_(bindparam("ids", expanding=True)), suspense.c.state == 0)
 
 

@@ -164,8 +164,7 @@ class Outcome:
         settlements: list[Settlement] = []
         entries: list[outbox.Entry] = []
         partial: list[tuple[Message, int]] = []
-        lasting = [ending.flight.message for (ending, _), is_new in zip(items, fresh, strict=True) if is_new]
-        touched = {message.id for message in lasting if message.segments > 1}
+        touched = {ending.flight.message.id for ending, _ in items if ending.flight.message.segments > 1}
         long_ones = whole_messages(conn, touched) if touched else {}
         for place, ((ending, seq), is_new) in enumerate(zip(items, fresh, strict=True)):
             if not is_new:
@@ -187,12 +186,24 @@ class Outcome:
             if entry is not None:
                 entries.append(entry)
             notices[place] = Notice(message, state, error, ending.done_at, entry, message_state, delivered)
-        book.settle_many(conn, settlements, now_us=items[0].ending.done_at, into=self._books)
-        _settle_counters(conn, settlements, items[0].ending.done_at)
+        if settlements:
+            self._charge(conn, settlements, items[0].ending.done_at)
         for message, seq in partial:
             charge_parts_late(conn, message.id, message.segments, self._books, seq=seq, now_us=items[0].ending.done_at)
         outbox.insert(conn, entries)
         return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
+
+    def _charge(self, conn: Connection, settlements: Sequence[Settlement], now_us: int) -> None:
+        """Settle charges; give counted ones back what they did not use, and suspend what was delivered without a price."""
+        standing = booking.standing(conn)
+        book.settle_many(conn, settlements, now_us=now_us, into=self._books, standing=standing)
+        if standing.is_counting:
+            # A message delivered whole used all its units, into however many parts the carrier may have cut it.
+            whole = STAT_OF_STATE[State.DELIVERED]
+            used = ((each.id, None if each.delivery_status == whole else each.parts_charged, each.amount_minor) for each in settlements)
+            counters.settle(conn, used)
+        if standing.is_parking:
+            suspense.settled(conn, [each.id for each in settlements], now_us=now_us)
 
     def _tell(self, conn: Connection, report: Report, flight: Flight) -> Notice | None:
         """Pass an intermediate state on to a sender who asked for that."""
@@ -276,17 +287,6 @@ class Outcome:
         """Leave segments whose outcome nobody knows to their receipt, which may be here already, or their expiry: (flight, when)."""
         self.parking.is_new = True
         return hold_unknown_many(conn, items)
-
-
-def _settle_counters(conn: Connection, settlements: Sequence[Settlement], now_us: int) -> None:
-    """Give counted charges back what they did not use, and suspend what was delivered without a price; mostly there are none."""
-    if counters.are_in_use(conn):
-        # A message delivered whole used all its units, into however many parts the carrier may have cut it.
-        whole = STAT_OF_STATE[State.DELIVERED]
-        used = ((each.id, None if each.delivery_status == whole else each.parts_charged, each.amount_minor) for each in settlements)
-        counters.settle(conn, used)
-    if suspense.are_open(conn):
-        suspense.settled(conn, [each.id for each in settlements], now_us=now_us)
 
 
 def _ended_by(report: Report, flight: Flight, state: State, smsc_id: str) -> Ended:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
-from billing import book
+from billing import book, bulk
 from billing.event import BillableEvent, Direction, Payer
 from gateway.domain.address import TON_INTERNATIONAL, Address
 from gateway.domain.admission import day_of
@@ -314,7 +314,7 @@ _KEYS_A_QUERY = 500
 
 def _opted_out(conn: Connection, drafts: Sequence[Draft]) -> set[tuple[str, str]]:
     """Which (destination, source) of these are stopped: the code opted out of, or any address under it."""
-    if conn.exec_driver_sql(_ANY_OPT_OUT).first() is None:
+    if not bulk.read(conn, _ANY_OPT_OUT):
         return set()
     destinations = sorted({draft.message.destination for draft in drafts})
     stops: dict[str, list[str]] = {}

@@ -150,7 +150,7 @@ def _configure_sqlite(engine: Engine, *, begin: str, pragmas: tuple[str, ...]) -
         cursor.close()
 
     def began(conn: Connection) -> None:
-        conn.exec_driver_sql(begin)
+        bulk.run(conn, begin)
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", began)

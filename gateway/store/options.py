@@ -42,7 +42,7 @@ def insert(conn: Connection, rows: Sequence[Option]) -> None:
 def are_in_use(conn: Connection) -> bool:
     """Whether any message has options, as far as this connection knows; asked once, so that who uses none pays nothing."""
     if _IN_USE not in conn.info:
-        conn.info[_IN_USE] = conn.exec_driver_sql(_ANY).first() is not None
+        conn.info[_IN_USE] = bool(bulk.read(conn, _ANY))
     return bool(conn.info[_IN_USE])
 
 

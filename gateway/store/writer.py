@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, exc, insert, select, update
+from sqlalchemy import Connection, Engine, exc, insert, select
 
-from billing.bulk import first_line
+from billing import bulk
 from gateway.domain.failure import StoreUnavailable
 from gateway.store.batch import (
     Batch,
@@ -36,7 +36,7 @@ from gateway.world import Clock, Executor
 PROBE_INTERVAL_S = 0.25
 # PostgreSQL: its sessions with this lock are the one writer of a node. What a killed gateway left running there is waited for.
 _LOCK = "SELECT pg_advisory_lock(1113943148, %s)"
-_MARK = update(writer_mark).where(writer_mark.c.node == bindparam("of_node")).values(batch=bindparam("mark"))
+_MARK = bulk.update_of(writer_mark, "node", "batch")
 
 
 class StoreWriter:
@@ -220,7 +220,7 @@ class StoreWriter:
 
     def _stop_acknowledging(self, error: BaseException) -> None:
         self._healthy = False
-        self._failure = first_line(str(getattr(error, "orig", error)))
+        self._failure = bulk.first_line(str(getattr(error, "orig", error)))
         if self._changed is not None:
             self._changed(False, self._failure)
         if self._is_closed:
@@ -228,8 +228,8 @@ class StoreWriter:
         for call in self._calls:
             call.done(None, StoreUnavailable())
         self._calls = []
-        for bulk in [bulk for bulk in self._groups if not bulk.is_kept]:
-            group = self._groups.pop(bulk)
+        for kind in [kind for kind in self._groups if not kind.is_kept]:
+            group = self._groups.pop(kind)
             refuse(Batch(0, [group], []), StoreUnavailable())
 
     def _ask_whether(self, batch: Batch) -> None:
@@ -321,6 +321,6 @@ class StoreWriter:
         with conn.begin():
             groups = [group.bulk.fn(conn, group.items) for group in batch.groups]
             calls = [perform(conn, call) for call in batch.calls]
-            conn.execute(_MARK, {"mark": batch.number, "of_node": self._node})
+            bulk.execute(conn, _MARK, [(self._node, batch.number)])
             self._in_doubt = Outcome(groups, calls)
         return self._in_doubt
