@@ -128,11 +128,11 @@ def test_a_counter_counts_its_day_and_its_month(engine: Engine):
 def test_what_was_not_delivered_is_given_back_once(engine: Engine, charged: int | None, captured: int, left: tuple[int, int]):
     with engine.begin() as conn:
         counters.take(conn, COUNTER, 256, (10, 10))
-        assert counters.are_in_use(conn)
+        assert counters.of_charge(conn, 256) is not None
 
         for _ in range(2):
             counters.settle(conn, [(256, charged, captured)])
 
         used = counters.read(conn, COUNTER)
         assert (used.units_month, used.amount_month_minor) == left
-        assert not counters.are_in_use(conn)
+        assert counters.of_charge(conn, 256) is None
