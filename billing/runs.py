@@ -1,7 +1,7 @@
 """Export runs in SQL: which charges belong to which run, fixed once and for ever.
 
 A run is opened, gathers its charges page by page, is closed, and is marked written when the manifests of all its files stand. A page
-is measured in a read and joined to the run by one short statement, so the gateway's writer never waits for a scan. Each transition is
+is found in a read and joined to the run by its ids, so the gateway's writer never waits for a scan. Each transition is
 guarded by the state it starts from: a second export at work on the same run fails instead of mixing in.
 """
 
@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, and_, case, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 from sqlalchemy.exc import IntegrityError
 
-from billing import audit, calendar
+from billing import audit, bulk, calendar
 from billing.audit import Act
 from billing.booking import closed_until
 from billing.errors import ExportError
@@ -24,8 +24,8 @@ from billing.profile import Profile
 from billing.schema import charge
 from billing.schema_exports import export_member, export_run
 
-# One statement joins so many charges to a run: on SQLite the gateway's writer waits while it is made.
-GATHER_ROWS = 1_000
+# So many charges join a run in one transaction: on SQLite the gateway's writer waits while it is made, and for its commit.
+GATHER_ROWS = 512
 _BILLABLE = (int(ChargeState.CAPTURED), int(ChargeState.ZERO_RATED))
 
 Told = Callable[[str, int, int], None]
@@ -120,9 +120,9 @@ def gather(books: Books, run: Any, page_rows: int, told: Told) -> None:
     """Give the run its charges, from where an interrupted export left it, count what no file holds, and close it."""
     records, amount_minor, after = run.records, run.amount_minor, _last_member(books, run.id)
     while page := _page(books, run, after, page_rows):
-        upto, count, minor = page
-        _join(books, run, after, upto, records, count, amount_minor + minor)
-        records, amount_minor, after = records + count, amount_minor + minor, upto
+        amount_minor += sum(row[2] for row in page)
+        _join(books, run, [row[1] for row in page], records, amount_minor)
+        records, after = records + len(page), page[-1][0]
         told("gathering", records, 0)
     with books.reading() as conn:
         left = select(func.count()).select_from(charge).where(_scope(run), charge.c.journal_seq <= run.upto_seq, ~_is_taken(run.profile))
@@ -249,40 +249,30 @@ def _is_taken(profile: str) -> ColumnElement[bool]:
     return select(columns.run_id).where(columns.charge_id == charge.c.id, columns.profile == profile).exists()
 
 
-def _page(books: Books, run: Any, after: int, page_rows: int) -> tuple[int, int, int] | None:
-    """Where the next page ends, how many charges it has, and their sum."""
+def _page(books: Books, run: Any, after: int, page_rows: int) -> list[Any]:
+    """The next charges of the run that are in no file: (journal_seq, id, amount)."""
     columns = charge.c
-    page = (
-        select(columns.journal_seq, columns.amount_minor)
+    query = (
+        select(columns.journal_seq, columns.id, columns.amount_minor)
         .where(_scope(run), columns.journal_seq > after, columns.journal_seq <= run.upto_seq, ~_is_taken(run.profile))
         .order_by(columns.journal_seq)
         .limit(page_rows)
-        .subquery()
     )
-    query = select(func.max(page.c.journal_seq), func.count(), func.coalesce(func.sum(page.c.amount_minor), 0))
     with books.reading() as conn:
-        upto, count, minor = conn.execute(query).one()
-    return (int(upto), int(count), int(minor)) if count else None
+        return list(conn.execute(query))
 
 
-def _join(books: Books, run: Any, after: int, upto: int, records: int, count: int, amount_minor: int) -> None:
-    columns = charge.c
-    number = literal(records) + func.row_number().over(order_by=(columns.journal_seq, columns.id))
-    rows = select(literal(run.id), number, columns.id, literal(run.profile, String(32))).where(
-        _scope(run), columns.journal_seq > after, columns.journal_seq <= upto, ~_is_taken(run.profile)
-    )
+def _join(books: Books, run: Any, ids: Sequence[int], records: int, amount_minor: int) -> None:
+    members = [(run.id, number, id_, run.profile) for number, id_ in enumerate(ids, records + 1)]
     try:
         with books.writing() as conn:
-            _advance(conn, run.id, records, records=records + count, amount_minor=amount_minor)
-            statement = insert(export_member).from_select(_MEMBER, rows)
-            joined = conn.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
-            if joined != count:
-                raise ExportError("another export is at work on the same charges; run this one again")
+            _advance(conn, run.id, records, records=records + len(ids), amount_minor=amount_minor)
+            bulk.execute(conn, _INSERT_MEMBERS, members)
     except IntegrityError as error:
         raise ExportError("another export is at work on the same charges; run this one again") from error
 
 
-_MEMBER = ("run_id", "record_seq", "charge_id", "profile")
+_INSERT_MEMBERS = bulk.insert_into(export_member, "run_id", "record_seq", "charge_id", "profile")
 
 
 def _last_member(books: Books, run_id: int) -> int:
