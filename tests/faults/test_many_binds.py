@@ -20,7 +20,7 @@ AT_ONCE = 200
 FLOOD = 400
 SPARE_FILES = 500
 # An answer that takes longer means that somebody else is being served instead.
-PROMPT_S = 1.0
+PROMPT_S = 10.0  # against the minutes of a flood; a busy machine takes seconds
 DEAF_MB_MAX = 30
 STUCK_S = 5.0
 ENQUIRIES = 2_000

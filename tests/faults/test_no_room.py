@@ -105,7 +105,8 @@ async def test_a_full_device_stops_acknowledging_and_heals_by_itself(tmp_path: P
         assert gateway.is_running
         assert witness.esme is esme
         assert not esme.is_over
-        assert len(site.said(site.expected_error)) == 1
+        # Said when it begins, and again where the last blocks took a batch in between; not with each try.
+        assert 1 <= len(site.said(site.expected_error)) <= 3
         assert max(findings.wire.values()) == 1
         assert {life["state"] for life in findings.lives.values()} == {"delivered"}
         esme.abort()
