@@ -371,23 +371,6 @@ def balance(conn: Connection, wallet: int) -> Balance:
     return Balance(row.posted_minor, row.held_minor, row.posted_minor - row.held_minor)
 
 
-class HeldCharge(NamedTuple):
-    """A charge that waits for its settlement."""
-
-    id: int
-    wallet: int | None
-    held_minor: int
-    event_at: int
-
-
-def held_before(conn: Connection, before_us: int, *, after_id: int = 0, rows_max: int = 1000) -> list[HeldCharge]:
-    """The charges accepted before an instant and still held, in pages by id; for expiry and for the ageing report."""
-    columns = (charge.c.id, charge.c.wallet, charge.c.amount_minor, charge.c.event_at)
-    condition = (charge.c.id > after_id) & (charge.c.state == _HELD) & (charge.c.event_at < before_us)
-    query = select(*columns).where(condition).order_by(charge.c.id).limit(rows_max)
-    return [HeldCharge(*row) for row in conn.execute(query)]
-
-
 def _account_of(conn: Connection, party: str, currency: str) -> Any:
     query = select(account).where(account.c.party == party)
     if currency:

@@ -212,13 +212,13 @@ def test_a_scheduled_message_leaves_at_its_time_and_not_before(play):
     async def main(house: House) -> None:
         link = house.link("a")
         now_us = house.world.clock.now_us()
-        for wait_s in (0.4, 1.5, 30, 3_600):
+        for wait_s in (0.4, 1.5, 30, 600):
             await house.submit([f"{wait_s}"], schedule_at=now_us + int(wait_s * SECOND_US))
         began_s = house.now_s
 
-        await house.until(lambda: len(link.accepted) == 4, 4_000)
+        await house.until(lambda: len(link.accepted) == 4, 1_000)
 
-        assert link.accepted == ["0.4", "1.5", "30", "3600"]
+        assert link.accepted == ["0.4", "1.5", "30", "600"]
         for sent in link.sent:
             assert -0.05 <= sent.at_s - began_s - float(sent.text) <= 1.0
 

@@ -273,12 +273,3 @@ def test_a_party_has_an_account_in_each_of_its_currencies(conn: Connection):
     assert book.open_account(conn, 77, "im:10001", "QQB", True, NOW + 1) == 77
     assert book.find_account(conn, "im:10001", "QQB") == 77
     assert book.find_account(conn, "im:10001") == ALICE
-
-
-def test_old_holds_are_listed_in_pages_by_id(conn: Connection):
-    hold(conn, an_event(256), an_event(512), an_event(768)._replace(event_at=NOW + 10))
-    settle(conn, a_settlement(256))
-
-    assert [held.id for held in book.held_before(conn, NOW + 1)] == [512]
-    assert [held.id for held in book.held_before(conn, NOW + 11, after_id=512)] == [768]
-    assert [held.id for held in book.held_before(conn, NOW + 11, rows_max=1)] == [512]
