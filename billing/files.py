@@ -11,6 +11,9 @@ from typing import Protocol
 
 from billing.errors import ExportError
 
+# After so many bytes the disk is asked to begin writing: all of a month at once, at the end, would hold up the gateway's commits.
+_WRITEBACK_BYTES = 4 << 20
+
 
 class Files(Protocol):
     """Every method blocks: exports run beside the gateway, never on its loop."""
@@ -55,7 +58,13 @@ class LocalFiles:
 
     def write_stream(self, path: str, chunks: Iterable[bytes]) -> None:
         with Path(path).open("wb") as file:
-            file.writelines(chunks)
+            unasked = 0
+            for chunk in chunks:
+                unasked += file.write(chunk)
+                if unasked >= _WRITEBACK_BYTES:
+                    file.flush()
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                    unasked = 0
             file.flush()
             os.fsync(file.fileno())
 
