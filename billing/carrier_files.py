@@ -25,7 +25,8 @@ from billing.schema_reconciliation import carrier_file, carrier_line, recon_item
 from billing.statement_file import Record
 from billing.statement_profile import Profile
 
-BATCH_ROWS = 5_000
+# One transaction writes so many lines: on SQLite the gateway's writer waits while it is made.
+BATCH_ROWS = 1_000
 _INSERT = bulk.insert_into(carrier_line, "file_id", *Record._fields)
 
 

@@ -20,11 +20,13 @@ from billing.audit import Act
 from billing.carriers import Carrier
 from billing.errors import ReconciliationError
 from billing.matching import Class
-from billing.recon_sides import PAGE_ROWS, RunState, Sides, Totals
+from billing.recon_sides import RunState, Sides, Totals
 from billing.runs import Books
 from billing.schema import carrier_books
 from billing.schema_reconciliation import recon_item, recon_run
 
+# One transaction writes so many items: on SQLite the gateway's writer waits while it is made.
+WRITTEN_ROWS = 512
 _INSERT = bulk.insert_into(
     recon_item,
     *("run", "number", "kind", "tier", "charge_id", "file_id", "line_no", "more_lines", "day", "msisdn", "service", "price_minor"),
@@ -178,7 +180,7 @@ def _supersede(conn: Connection, row: Any) -> None:
 
 def _write(books: Books, number: int, rows: Iterator[tuple[Any, ...]]) -> None:
     written = 0
-    while page := list(islice(rows, PAGE_ROWS)):
+    while page := list(islice(rows, WRITTEN_ROWS)):
         with books.writing() as conn:
             _advance(conn, number, RunState.COMPARING, item_count=written)
             bulk.execute(conn, _INSERT, [(number, written + place, *row) for place, row in enumerate(page, 1)])
