@@ -13,6 +13,8 @@ from simulators import auditor, books, house, workload
 from simulators.auditor import Violation
 from simulators.books import Books
 from simulators.carriers import RecordingSmsc
+from simulators.clerk import Clerk
+from simulators.closing import ClosingDesk
 from simulators.esme_partner import EsmePartner
 from simulators.evidence import Evidence
 from simulators.faults import FaultPlan
@@ -63,7 +65,7 @@ def play(seed: int, intensity: float = 0.5) -> Verdict:
         return await _Play(sim, is_calm).run()
 
     try:
-        return run(main, seed, plan=plan, virtual_s_max=2_000.0)
+        return run(main, seed, plan=plan, virtual_s_max=2_000.0, start_us=house.START_US)
     except SimulationError as error:
         cause = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
         return Verdict(seed, "", [Violation("run", f"{error}{cause}")], 0, 0, 0, 0, 0.0)
@@ -76,6 +78,7 @@ class _Play:
         manners = {link: manners_of(sim, link) for link in self.file.links}
         is_steady = sim.plan.is_steady and not any(each.is_shuffling for each in manners.values())
         self.evidence = Evidence(sim.seed, is_calm, is_calm or sim.plan.is_prompt, is_steady, self.file.is_moving)
+        self.evidence.charges_late = self.file.charges_late
         self.gateway = sim.node(house.GATEWAY)
         self.store = f"{self.gateway.folder}/store.db"
         self.plan = workload.draw(sim, self.evidence)
@@ -96,12 +99,13 @@ class _Play:
         self.gateway.start(house.gateway_program(self.file, self.evidence))
         for partner, name in zip(self.partners, self.plan.esme, strict=True):
             sim.node(name).start(partner.run)
-        done: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
-        self.read, self.look = asyncio.Event(), asyncio.Event()
-        self.said = [asyncio.Event(), asyncio.Event(), asyncio.Event()]
+        done: list[asyncio.Event] = [asyncio.Event(), asyncio.Event(), asyncio.Event()]
+        self.read = asyncio.Event()
+        self.said = [asyncio.Event() for _ in range(4)]
         sim.node("client").start(lambda world: self._http(world, done[0]))
         sim.node("messenger").start(lambda world: self._chat(world, done[1]))
         sim.node("operator").start(self._operate)
+        sim.node("clerk").start(lambda world: self._keep_books(world, done[2]))
         await workload.pause_until(sim, FAULTS_S)
         for partner in self.partners:
             partner.is_calm = True
@@ -153,6 +157,15 @@ class _Play:
             await operator.calm_down()
         await operator.close()
         self.said[2].set()
+
+    async def _keep_books(self, world: SimWorld, done: asyncio.Event) -> None:
+        clerk = Clerk(self.sim, self.evidence, world, ClosingDesk(self.sim, self.evidence, self.file, self.gateway))
+        await clerk.work()
+        self.said[3].set()
+        await self.read.wait()
+        await clerk.clear_up()
+        await clerk.close()
+        done.set()
 
     async def _http(self, world: SimWorld, done: asyncio.Event) -> None:
         partner = HttpPartner(self.sim, self.evidence, world, self.store)

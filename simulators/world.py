@@ -30,7 +30,7 @@ from simulators.transport import Party
 
 T = TypeVar("T")
 
-START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z, where a run begins that names no other time
 VIRTUAL_S_MAX = 7 * 86_400.0
 MEMORY_FOLDER = Path("/dev/shm")  # where fsync costs nothing
 
@@ -42,13 +42,14 @@ __all__ = ["DeadlockError", "Node", "OvertimeError", "Program", "ProgramError", 
 class SimClock:
     """Virtual time; a node's wall clock may be wrong by an offset, and be set while it runs."""
 
-    def __init__(self, loop: SimLoop, offset_us: Callable[[], int]) -> None:
+    def __init__(self, now_us: Callable[[], int], loop: SimLoop, offset_us: Callable[[], int]) -> None:
+        self._now_us = now_us
         self._loop = loop
         self._offset_us = offset_us
 
     def now_us(self) -> int:
         """UTC in microseconds since 1970."""
-        return START_US + round(self._loop.time() * 1e6) + self._offset_us()
+        return self._now_us() + self._offset_us()
 
     def monotonic(self) -> float:
         """Virtual seconds since the start of the run."""
@@ -94,7 +95,7 @@ class SimWorld:
         self._node = node
         self._life = life
         self.folder = node.folder
-        self.clock: Clock = SimClock(sim.loop, lambda: node.clock_offset_us)
+        self.clock: Clock = SimClock(sim.now_us, sim.loop, lambda: node.clock_offset_us)
         self.entropy: Entropy = SimEntropy(sim.stream("entropy", node.name, number))
         self.network: Network = SimNetwork(sim.fabric, party)
         self.executor: Executor = SimExecutor(
@@ -228,8 +229,9 @@ class Node:
 class Sim:
     """One run: its loop, cables, nodes and log."""
 
-    def __init__(self, loop: SimLoop, seed: int, plan: FaultPlan, folder: Path) -> None:
+    def __init__(self, loop: SimLoop, seed: int, plan: FaultPlan, folder: Path, start_us: int = START_US) -> None:
         self.loop = loop
+        self.start_us = start_us
         self.seed = seed
         self.plan = plan
         self.folder = folder
@@ -252,7 +254,7 @@ class Sim:
 
     def now_us(self) -> int:
         """True UTC, whatever the nodes' clocks say."""
-        return START_US + round(self.loop.time() * 1e6)
+        return self.start_us + round(self.loop.time() * 1e6)
 
     def log(self, kind: str, **facts: Any) -> None:
         """Add to the event log, with the virtual time."""
@@ -277,6 +279,7 @@ def run(
     plan: FaultPlan | None = None,
     folder: Path | None = None,
     virtual_s_max: float = VIRTUAL_S_MAX,
+    start_us: int = START_US,
 ) -> T:
     """Play `main(sim)` to its end in virtual time and return its result.
 
@@ -285,7 +288,7 @@ def run(
     """
     loop = SimLoop(virtual_s_max)
     with _home(folder) as home, _global_numbers(seed):
-        sim = Sim(loop, seed, plan or FaultPlan(seed), home)
+        sim = Sim(loop, seed, plan or FaultPlan(seed), home, start_us)
         try:
             return loop.run_until_complete(_watch(sim, main))
         finally:
