@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from gateway.domain.ids import IdMaker
 from gateway.world import Clock, Disk, Entropy, Executor, Network
+from simulators.acts import ActWatch
 from simulators.executor import SimExecutor
 from simulators.faults import CrashKind, CrashPoint, FaultPlan
 from simulators.journal import Journal
@@ -98,9 +99,8 @@ class SimWorld:
         self.clock: Clock = SimClock(sim.now_us, sim.loop, lambda: node.clock_offset_us)
         self.entropy: Entropy = SimEntropy(sim.stream("entropy", node.name, number))
         self.network: Network = SimNetwork(sim.fabric, party)
-        self.executor: Executor = SimExecutor(
-            sim.loop, life, sim.stream("executor", node.name, number), sim.plan.executor, node.on_submit, node.crash
-        )
+        numbers = sim.stream("executor", node.name, number)
+        self.executor: Executor = SimExecutor(sim.loop, life, numbers, sim.plan.executor, node.on_submit, node.crash, node.watch_for_act())
         self.disk: Disk = SimDisk()
 
     def next_id(self) -> int:
@@ -174,7 +174,7 @@ class Node:
 
     def crash(self, point: CrashPoint) -> None:
         """Die at a crash point."""
-        self.sim.log("crash", node=self.name, kind_of_crash=point.kind.value, count=point.count)
+        self.sim.log("crash", node=self.name, kind_of_crash=point.kind.value, act=point.act, count=point.count)
         self.kill(point.restart_after_s)
 
     def on_submit(self) -> CrashPoint | None:
@@ -183,13 +183,17 @@ class Node:
         is_due = self._is_due(self._submissions, CrashKind.BEFORE_COMMIT, CrashKind.AFTER_COMMIT)
         return self._doom if is_due else None
 
+    def watch_for_act(self) -> ActWatch | None:
+        """Who sees it when this life does what it dies of, if that is an act of money."""
+        return ActWatch(self._doom) if self._doom is not None and self._doom.act else None
+
     def on_write(self) -> CrashPoint | None:
         """Count a transport write; whether the program dies of it."""
         self._writes += 1
         return self._doom if self._is_due(self._writes, CrashKind.AFTER_WRITE) else None
 
     def _is_due(self, count: int, *kinds: CrashKind) -> bool:
-        return self._doom is not None and self._doom.kind in kinds and self._doom.count == count
+        return self._doom is not None and self._doom.kind in kinds and not self._doom.act and self._doom.count == count
 
     def _begin_life(self) -> None:
         self.lives += 1
