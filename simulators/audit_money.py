@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 from simulators import house
@@ -83,6 +85,39 @@ def wallets(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
             yield f"{party} has {row['posted_minor']}, should have {minor - spent[party]}"
         if row["held_minor"]:
             yield f"{party} still holds {row['held_minor']}"
+
+
+def taxes(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
+    """A price contains its tax to the nearest minor unit, what is captured of it its share, and what is given back never more."""
+    made: dict[int, list[Any]] = {}
+    for each in books.corrections:
+        made.setdefault(each.row["corrects"], []).append(each.row)
+    for kept in books.messages.values():
+        row = kept.charge
+        if row is None:
+            continue
+        ppm = house.TAXES_PPM[kept.service] if evidence.has_tax and kept.front != "gateway" else 0
+        held = row["unit_price_minor"] * row["quantity"]
+        whole = _half_up(Fraction(held * ppm, 1_000_000 + ppm))
+        due = _half_up(Fraction(whole * row["amount_minor"], held)) if held else 0
+        if row["tax_minor"] != due:
+            yield f"{what(kept)} is charged {row['amount_minor']} with {row['tax_minor']} tax, {due} is due"
+        yield from _tax_given_back(kept, made.get(kept.id, []))
+
+
+def _tax_given_back(kept: Kept, made: list[Any]) -> Iterator[str]:
+    """The whole tax goes back with the last of the amount, and before that the share of what was given back, never rounded up."""
+    back = -sum(row["tax_minor"] for row in made)
+    amount, tax = kept.charge["amount_minor"], kept.charge["tax_minor"]
+    within = [row["amount_minor"] for row in made if row["record_type"] != _GOODWILL]
+    if not 0 <= back <= tax:
+        yield f"{back} tax were given back of {what(kept)}, it was charged {tax}"
+    elif amount and all(minor < 0 for minor in within) and back != tax * -sum(within) // amount:
+        yield f"{back} of {tax} tax were given back of {what(kept)}, with {-sum(within)} of {amount}"
+
+
+def _half_up(number: Fraction) -> int:
+    return floor(number + Fraction(1, 2))
 
 
 # -- what the clerk asked for: once under its reference, as it was answered, and nothing besides ---------------------------------------

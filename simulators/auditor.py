@@ -47,6 +47,7 @@ def audit(evidence: Evidence, books: Books) -> list[Violation]:
         _ends,
         audit_money.charges,
         audit_money.wallets,
+        audit_money.taxes,
         audit_money.corrections,
         audit_money.late_charges,
         audit_money.top_ups,

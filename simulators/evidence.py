@@ -227,6 +227,7 @@ class Evidence:
     stops: list[Stop] = field(default_factory=list)
     wishes: dict[str, list[Wish]] = field(default_factory=dict)  # of the clerk, by kind and reference, in order
     closings: list[Closed] = field(default_factory=list)
+    has_tax: bool = False  # a tariff prices that contains tax
     charges_late: bool = False  # the carrier's policy for receipts after the end
     seen_at_once: list[str] = field(default_factory=list)  # what the store should not have shown when an answer came
     first_tokens: dict[str, str] = field(default_factory=dict)  # of a text that replaces another: the first text's

@@ -16,7 +16,9 @@ from typing import Any, Final
 import structlog
 from pydantic import SecretStr
 
-from billing import book
+from billing import book, tariffs
+from billing.tariff.rule import Model, Rule
+from billing.tariff.version import FOREVER_US, Version
 from gateway.app import Gateway
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain import credentials
@@ -56,6 +58,9 @@ SERVICES = (
     ("flat", 30, "message", "resend"),
     ("note", 0, "part", "resend"),
 )
+# In half of all seeds an approved tariff prices, the same but with tax: millionths of the price without it.
+PLAN = "taxed"
+TAXES_PPM = {"chat": 60_000, "prem": 60_000, "alert": 130_000, "flat": 250_000, "note": 0}
 PARTNERS = {"acme": 100_000, "poor": 45, "quick": 100_000}
 # One partner may send only so much.
 QUICK_PER_S, QUICK_PER_DAY = 4, 9
@@ -105,6 +110,11 @@ class File:
         """Whether what is delivered after the end of its message is charged."""
         return self._billing.late == "charge"
 
+    @property
+    def has_tax(self) -> bool:
+        """Whether the tariff with tax prices."""
+        return self._billing.plan == PLAN
+
     def _link(self, name: str, place: int) -> Link:
         """Binds, window and rate differ from seed to seed, and what is done about refusals and outages."""
         numbers = self._sim.stream("settings", name)
@@ -151,7 +161,8 @@ class File:
 
 def _draw_billing(sim: Sim) -> Billing:
     numbers = sim.stream("settings", "billing")
-    return Billing(late=numbers.choice(["absorb", "charge"]), grace_s=numbers.choice([0, 0, 4, 3_600]))
+    late, plan = numbers.choice(["absorb", "charge"]), numbers.choice([PLAN, "main"])
+    return Billing(late=late, grace_s=numbers.choice([0, 0, 4, 3_600]), plan=plan)
 
 
 def _settings(folder: str, links: tuple[Link, ...], routes: tuple[Route, ...], billing: Billing) -> Settings:
@@ -232,6 +243,15 @@ def furnish(sim: Sim) -> None:
     (Path(sim.node(GATEWAY).folder) / "store.db").write_bytes(template())
 
 
+def _tariff(from_us: int) -> Version:
+    models = {name: Model.PER_PART if by == "part" else Model.PER_MESSAGE for name, _, by, _ in SERVICES}
+    rules = [
+        Rule(name, models[name] if price else Model.FREE, price, CURRENCY, service=name, tax_ppm=TAXES_PPM[name])
+        for name, price, _, _ in SERVICES
+    ]
+    return Version(PLAN, 0, from_us, FOREVER_US, tuple(rules))
+
+
 @lru_cache(maxsize=1)
 def template() -> bytes:
     """The store that every run begins with: partners, accounts and their contacts, and the clerk."""
@@ -254,6 +274,8 @@ def template() -> bytes:
                 book.top_up(conn, wallet, credit, f"first:{name}", next_id(), now_us)
             clerk = Member(CLERK, credentials.hash_of_api_key(api_key(CLERK)), frozenset({Scope.ACT}))
             staff.add(conn, clerk, now_us)
+            tariffs.draft(conn, _tariff(now_us), actor="bob", now_us=now_us)
+            tariffs.approve(conn, PLAN, 1, actor=CLERK, now_us=now_us, is_now=True)
             password_hash = credentials.hash_of_password(CHAT_PASSWORD, b"0123456789abcdef", **_HASH)
             for place, number in enumerate(ACCOUNTS):
                 spare = tuple(next_id() for _ in range(im.SPARE_IDS))

@@ -78,7 +78,7 @@ class _Play:
         manners = {link: manners_of(sim, link) for link in self.file.links}
         is_steady = sim.plan.is_steady and not any(each.is_shuffling for each in manners.values())
         self.evidence = Evidence(sim.seed, is_calm, is_calm or sim.plan.is_prompt, is_steady, self.file.is_moving)
-        self.evidence.charges_late = self.file.charges_late
+        self.evidence.charges_late, self.evidence.has_tax = self.file.charges_late, self.file.has_tax
         self.gateway = sim.node(house.GATEWAY)
         self.store = f"{self.gateway.folder}/store.db"
         self.plan = workload.draw(sim, self.evidence)
