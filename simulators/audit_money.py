@@ -225,7 +225,7 @@ def late_charges(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
         yield f"{len(late)} parts were charged late, and the policy is to absorb"
     parts = {row["id"]: (kept, row) for kept in books.messages.values() for row in kept.parts}
     for number, each in late.items():
-        kept, part = parts.get(int(number), (None, None))
+        kept, part = parts.get(int(number), (None, None)) if number.isdecimal() else (None, None)
         if kept is None:
             yield f"part {number} was charged late, and is not there"
         else:
