@@ -65,10 +65,12 @@ class ClosingDesk:
         self._file = file
         self._gateway = gateway
         self._begun: dict[int, None] = {}
+        url = file.read(gateway.folder).store.url
+        self._writing, self._reading = open_writing(url, synchronous="OFF"), open_reading(url)
 
     def close_all(self) -> None:
         """Close what is over, in its order, to the end."""
-        for period in (*self._begun, LAST_DAY, FIRST_DAY):
+        for period in dict.fromkeys((*self._begun, LAST_DAY, FIRST_DAY)):
             self.close(Order(0.0, period, is_now=False))
 
     def close(self, order: Order) -> None:
@@ -80,13 +82,13 @@ class ClosingDesk:
         settings = self._file.read(self._gateway.folder)
         whose, now_us = carriers_of(settings).default, self._sim.now_us() + self._gateway.clock_offset_us
         span = calendar.span_of(order.period, whose.zone)
-        writing, reading = open_writing(settings.store.url, synchronous="OFF"), open_reading(settings.store.url)
+        reading = self._reading
         try:
             with reading.begin() as conn:
                 held = leaks.count_held(conn, id_floor(span.from_us), id_floor(span.to_us), (), is_rest=True)
             grace_us = grace_s_of(settings, whose.name) * 1_000_000
             wanted = Closing(whose, order.period, house.CLERK, now_us, grace_us, order.is_now, held)
-            closed = periods.close(Books(reading.begin, _Mortal(writing, order.death).begin), wanted)
+            closed = periods.close(Books(reading.begin, _Mortal(self._writing, order.death).begin), wanted)
             with reading.begin() as conn:
                 totals = periods.kept_totals(conn, whose.name, order.period)
         except Died:
@@ -95,8 +97,9 @@ class ClosingDesk:
         except PeriodError:
             return "refused"
         finally:
-            writing.dispose()
-            reading.dispose()
+            # No connection outlives its order: the next one may find the files of another life of the gateway.
+            self._writing.dispose()
+            self._reading.dispose()
         self._begun[order.period] = None
         lines = {
             (each.currency, each.record_type, each.state, each.service): (each.records, each.amount_minor, each.tax_minor)
