@@ -39,6 +39,8 @@ class Verdict(NamedTuple):
     messages: int
     delivered: int
     duplicates: int
+    corrections: int
+    late: int  # records booked after the day of their event was closed
     crashes: int
     virtual_s: float
 
@@ -68,7 +70,7 @@ def play(seed: int, intensity: float = 0.5) -> Verdict:
         return run(main, seed, plan=plan, virtual_s_max=2_000.0, start_us=house.START_US)
     except SimulationError as error:
         cause = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
-        return Verdict(seed, "", [Violation("run", f"{error}{cause}")], 0, 0, 0, 0, 0.0)
+        return Verdict(seed, "", [Violation("run", f"{error}{cause}")], 0, 0, 0, 0, 0, 0, 0.0)
 
 
 class _Play:
@@ -197,8 +199,8 @@ class _Play:
             self.sim.log("violation", text=str(violation))
         duplicates = sum(row["is_possible_duplicate"] for each in kept.messages.values() for row in each.parts)
         delivered = sum(each.state == books.DELIVERED for each in kept.messages.values())
-        crashes = self.gateway.lives - 1
-        return Verdict(self.sim.seed, self.sim.digest(), found, len(kept.messages), delivered, duplicates, crashes, self.sim.loop.time())
+        counts = (len(kept.messages), delivered, duplicates, len(kept.corrections), sum(bool(row["late"]) for row in kept.booked))
+        return Verdict(self.sim.seed, self.sim.digest(), found, *counts, self.gateway.lives - 1, self.sim.loop.time())
 
     def _second_opinion(self) -> list[Violation]:
         engine = open_reading(f"sqlite:///{self.store}")
