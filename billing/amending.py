@@ -17,7 +17,6 @@ from billing.event import BY_PART_CLASSES, ChargeState, FeeClass
 from billing.schema import charge
 from billing.tariff import rate
 from billing.tariff.rate import Used
-from billing.tariff.rule import Rule
 
 _COLUMNS = ("fee_class", "event_at", "tariff_version", "tariff_rule")
 _HELD = select(*(charge.c[name] for name in _COLUMNS)).where(charge.c.state == int(ChargeState.HELD))
@@ -36,27 +35,15 @@ def amend(conn: Connection, charge_id: int, *, parts: int) -> int | None:
         return _counted(conn, charge_id, known, use, parts)
     is_by_part = known.fee_class in BY_PART_CLASSES or known.fee_class == FeeClass.FREE
     amount = book.amend(conn, charge_id, parts=parts, quantity=parts if is_by_part else 1)
-    rule = _rule_of(conn, known) if amount is not None else None
+    rule = tariffs.rule_of(conn, known.tariff_version, known.tariff_rule) if amount is not None else None
     if amount is not None and rule is not None and rule.tax_ppm:
         # Of the whole new amount: a share of the old tax would carry its rounding along.
         conn.execute(update(charge).where(charge.c.id == charge_id).values(tax_minor=rate.tax_in(amount, rule.tax_ppm)))
     return amount
 
 
-def _rule_of(conn: Connection, known: Any) -> Rule | None:
-    """The rule that priced a charge; None where no tariff did."""
-    plan, _, number = known.tariff_version.partition("/")
-    if not number.isdecimal():
-        return None
-    version = tariffs.find(conn, plan, int(number)).version
-    rule = next((each for each in version.rules if each.name == known.tariff_rule), None)
-    if rule is None:
-        raise TariffError(f"{version.name} has no rule {known.tariff_rule}")
-    return rule
-
-
 def _counted(conn: Connection, charge_id: int, known: Any, use: Use, parts: int) -> int | None:
-    rule = _rule_of(conn, known)
+    rule = tariffs.rule_of(conn, known.tariff_version, known.tariff_rule)
     if rule is None:
         raise TariffError(f"{known.tariff_version} counts nothing")
     units, minor = use.units, use.amount_minor

@@ -96,7 +96,7 @@ def taxes(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
         row = kept.charge
         if row is None:
             continue
-        ppm = house.TAXES_PPM[kept.service] if evidence.has_tax and kept.front != "gateway" else 0
+        ppm = _ppm(evidence, kept)
         held = row["unit_price_minor"] * row["quantity"]
         whole = _half_up(Fraction(held * ppm, 1_000_000 + ppm))
         due = _half_up(Fraction(whole * row["amount_minor"], held)) if held else 0
@@ -107,13 +107,20 @@ def taxes(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
 
 def _tax_given_back(kept: Kept, made: list[Any]) -> Iterator[str]:
     """The whole tax goes back with the last of the amount, and before that the share of what was given back, never rounded up."""
-    back = -sum(row["tax_minor"] for row in made)
-    amount, tax = kept.charge["amount_minor"], kept.charge["tax_minor"]
-    within = [row["amount_minor"] for row in made if row["record_type"] != _GOODWILL]
-    if not 0 <= back <= tax:
+    within = [row for row in made if row["record_type"] != _GOODWILL]
+    came = [kept.charge, *(row for row in within if row["amount_minor"] > 0)]
+    amount, tax = (sum(row[name] for row in came) for name in ("amount_minor", "tax_minor"))
+    given, back = (-sum(row[name] for row in within if row["amount_minor"] < 0) for name in ("amount_minor", "tax_minor"))
+    # What came between two that gave back changed their shares; but whoever gives back all gives back all tax.
+    is_known = len(came) == 1 or given == amount
+    if not 0 <= back <= tax or any(row["tax_minor"] for row in made if row["record_type"] == _GOODWILL):
         yield f"{back} tax were given back of {what(kept)}, it was charged {tax}"
-    elif amount and all(minor < 0 for minor in within) and back != tax * -sum(within) // amount:
-        yield f"{back} of {tax} tax were given back of {what(kept)}, with {-sum(within)} of {amount}"
+    elif amount and is_known and back != tax * given // amount:
+        yield f"{back} of {tax} tax were given back of {what(kept)}, with {given} of {amount}"
+
+
+def _ppm(evidence: Evidence, kept: Kept) -> int:
+    return house.TAXES_PPM[kept.service] if evidence.has_tax and kept.front != "gateway" else 0
 
 
 def _half_up(number: Fraction) -> int:
@@ -246,6 +253,9 @@ def _is_late(evidence: Evidence, kept: Kept, part: Any, each: Correction, wire: 
         yield f"{name} was charged late, and no receipt of it says that it was delivered"
     if (each.row["amount_minor"], each.row["corrects"]) != (_late_price(kept), kept.id):
         yield f"{name} was charged {each.row['amount_minor']} late, its price is {_late_price(kept)}"
+    ppm = _ppm(evidence, kept)
+    if each.row["tax_minor"] != _half_up(Fraction(each.row["amount_minor"] * ppm, 1_000_000 + ppm)):
+        yield f"{name} was charged {each.row['amount_minor']} late with {each.row['tax_minor']} tax"
     if (each.row["record_type"], each.row["reason"]) != (_ADJUST, _LATE_REASON):
         yield f"{name} was charged late as something else"
 
