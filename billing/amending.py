@@ -18,7 +18,7 @@ from billing.schema import charge
 from billing.tariff import rate
 from billing.tariff.rate import Used
 
-_COLUMNS = ("fee_class", "amount_minor", "tax_minor", "event_at", "tariff_version", "tariff_rule")
+_COLUMNS = ("fee_class", "event_at", "tariff_version", "tariff_rule")
 _HELD = select(*(charge.c[name] for name in _COLUMNS)).where(charge.c.state == int(ChargeState.HELD))
 
 
@@ -35,18 +35,17 @@ def amend(conn: Connection, charge_id: int, *, parts: int) -> int | None:
         return _counted(conn, charge_id, known, use, parts)
     is_by_part = known.fee_class in BY_PART_CLASSES or known.fee_class == FeeClass.FREE
     amount = book.amend(conn, charge_id, parts=parts, quantity=parts if is_by_part else 1)
-    if amount is not None and known.tax_minor:
-        tax = rate.tax_share(known.tax_minor, amount, known.amount_minor)
-        conn.execute(update(charge).where(charge.c.id == charge_id).values(tax_minor=tax))
+    rule = tariffs.rule_of(conn, known.tariff_version, known.tariff_rule) if amount is not None else None
+    if amount is not None and rule is not None and rule.tax_ppm:
+        # Of the whole new amount: a share of the old tax would carry its rounding along.
+        conn.execute(update(charge).where(charge.c.id == charge_id).values(tax_minor=rate.tax_in(amount, rule.tax_ppm)))
     return amount
 
 
 def _counted(conn: Connection, charge_id: int, known: Any, use: Use, parts: int) -> int | None:
-    plan, _, number = known.tariff_version.partition("/")
-    version = tariffs.find(conn, plan, int(number)).version
-    rule = next((each for each in version.rules if each.name == known.tariff_rule), None)
+    rule = tariffs.rule_of(conn, known.tariff_version, known.tariff_rule)
     if rule is None:
-        raise TariffError(f"{version.name} has no rule {known.tariff_rule}")
+        raise TariffError(f"{known.tariff_version} counts nothing")
     units, minor = use.units, use.amount_minor
     had = counters.read(conn, use.counter)
     before = Used(had.units_day - units, had.units_month - units, had.amount_day_minor - minor, had.amount_month_minor - minor)

@@ -256,12 +256,21 @@ def _remaining(original: Any, made: list[Any]) -> int:
 
 def _tax(original: Any, made: list[Any], leg: _Leg) -> int:
     """The tax in what is given back: its share of the whole so far, so that a charge given back in parts gives back all of it."""
-    captured, tax = original["amount_minor"], original["tax_minor"]
-    if not tax or leg.record_type is RecordType.GOODWILL or leg.amount_minor > 0:
+    if leg.record_type is RecordType.GOODWILL or leg.amount_minor > 0:
         return 0
-    given = min(max(captured - _remaining(original, made) - leg.amount_minor, 0), captured)
-    back = -sum(each["tax_minor"] for each in made if each["record_type"] in _WITHIN_CAPTURE)
-    return -int(max(tax * given // captured - back, 0))
+    within = [each for each in made if each["record_type"] in _WITHIN_CAPTURE]
+    # What the charge came to, with what was charged late, added, or priced anew; the others gave back of that.
+    came = [original] + [each for each in within if _is_of_the_price(each)]
+    charged, tax = (sum(each[name] for each in came) for name in ("amount_minor", "tax_minor"))
+    if not tax:
+        return 0
+    given = min(max(charged - _remaining(original, made) - leg.amount_minor, 0), charged)
+    back = -sum(each["tax_minor"] for each in within if not _is_of_the_price(each))
+    return -int(max(tax * given // charged - back, 0))
+
+
+def _is_of_the_price(made: Any) -> bool:
+    return bool(made["amount_minor"] > 0 or made["record_type"] == RecordType.REVERSAL)
 
 
 def _known(conn: Connection, wish: _Wish, original: Any) -> _Done | None:

@@ -15,6 +15,7 @@ from billing.audit import Act
 from billing.errors import TariffError
 from billing.schema_tariff import tariff_version
 from billing.tariff import toml
+from billing.tariff.rule import Rule
 from billing.tariff.version import FOREVER_US, Version, VersionState, digest
 
 # Every node looks for new versions this often at least, so none may hold sooner.
@@ -100,6 +101,17 @@ def of_plan(conn: Connection, plan: str = "", state: VersionState | None = None)
     if state is not None:
         query = query.where(tariff_version.c.state == int(state))
     return [_kept(row) for row in conn.execute(query)]
+
+
+def rule_of(conn: Connection, version: str, rule: str) -> Rule | None:
+    """The rule that priced a charge, as the charge names both; None where no tariff did. Raises TariffError."""
+    plan, _, number = version.partition("/")
+    if not number.isdecimal():
+        return None
+    found = next((each for each in find(conn, plan, int(number)).version.rules if each.name == rule), None)
+    if found is None:
+        raise TariffError(f"{version} has no rule {rule}")
+    return found
 
 
 def stamp(conn: Connection, plan: str) -> tuple[int, int, int]:

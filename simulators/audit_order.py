@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from simulators import house
 from simulators.books import Books, Kept
 from simulators.evidence import Answer, Evidence, OnWire, Sent
 from simulators.sightings import QUEUE_FULL, THROTTLED, Wire, is_changed, who
-from simulators.world import START_US
 
 KNOWN_AFTER_S = 1.0
 # What leaves by two binds at one time arrives in either order, as far apart as a plan's longest latency.
@@ -132,13 +131,14 @@ def opt_outs(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
 def quotas(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
     """A partner with limits has no more accepted than they say, a day and a second; and exactly that is counted."""
     own = [kept for kept in books.messages.values() if _owner(evidence, kept) == "quick"]
-    if len(own) > house.QUICK_PER_DAY:
-        yield f"{len(own)} messages of a day were accepted, {house.QUICK_PER_DAY} may be"
+    for day, count in Counter(kept.row["accepted_at"] // house.DAY_US for kept in own).items():
+        if count > house.QUICK_PER_DAY:
+            yield f"{count} messages of day {day} were accepted, {house.QUICK_PER_DAY} may be"
     if books.usage.get("quick", 0) != len(own):
-        yield f"{books.usage.get('quick', 0)} messages of the day were counted, {len(own)} were accepted"
+        yield f"{books.usage.get('quick', 0)} messages of all days were counted, {len(own)} were accepted"
     if evidence.lives > 1:
         return  # each life begins with a full bucket
-    times = sorted((kept.row["accepted_at"] - START_US) / 1e6 for kept in own)
+    times = sorted((kept.row["accepted_at"] - house.START_US) / 1e6 for kept in own)
     for first, begin_s in enumerate(times):
         for last in range(first, len(times)):
             most = house.QUICK_PER_S * (1 + times[last] - begin_s)

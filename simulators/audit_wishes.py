@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simulators import house
 from simulators.books import DELIVERED, TAKEN_BACK, Books, Kept
 from simulators.evidence import Answer, Asked, Evidence, Sent
 from simulators.second_thoughts import CANCELS
 from simulators.sightings import Wire, target_of, what, who
-from simulators.world import START_US
 
 EXPIRED, FAILED, DELETED = 12, 11, 4
 CANCELLED, REPLACED = TAKEN_BACK
@@ -83,7 +83,7 @@ def _surely_waiting(evidence: Evidence, books: Books, like: Sent, from_s: float,
 
 
 def _done_s(kept: Kept) -> float:
-    return float((kept.parts[0]["done_at"] - START_US) / 1e6)
+    return float((kept.parts[0]["done_at"] - house.START_US) / 1e6)
 
 
 def in_place_of(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:

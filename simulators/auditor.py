@@ -9,17 +9,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from simulators import audit_order, audit_wishes, house
+from simulators import audit_money, audit_order, audit_wishes, house
 from simulators.books import DELIVERED, Books, Kept
 from simulators.evidence import Answer, Evidence, Sent, token_in
 from simulators.sightings import Wire, seen_of, what, who
 
 FAILED, EXPIRED = 11, 12
-CAPTURED, ZERO_RATED = 10, 13
 _STATS = {DELIVERED: {"DELIVRD"}, FAILED: {"UNDELIV", "REJECTD", "DELETED"}, EXPIRED: {"EXPIRED"}}
 _NAMES = {DELIVERED: "delivered", FAILED: "failed", EXPIRED: "expired"}
 _FINAL_NAMES = frozenset(_NAMES.values())
-_PRICES = {name: (price, by, policy) for name, price, by, policy in house.SERVICES}
+_POLICIES = {name: policy for name, _, _, policy in house.SERVICES}
 
 
 class Violation(NamedTuple):
@@ -46,8 +45,15 @@ def audit(evidence: Evidence, books: Books) -> list[Violation]:
         audit_wishes.texts,
         audit_wishes.queries,
         _ends,
-        _charges,
-        _wallets,
+        audit_money.charges,
+        audit_money.wallets,
+        audit_money.taxes,
+        audit_money.corrections,
+        audit_money.late_charges,
+        audit_money.top_ups,
+        audit_money.places,
+        audit_money.closed_days,
+        audit_money.balance,
         _forward,
         _receipts,
         _statuses,
@@ -103,7 +109,7 @@ def _may_be_refused(sent: Sent) -> bool:
 
 def _on_wire(evidence: Evidence, books: Books, wire: Wire) -> Iterator[str]:
     for kept in books.messages.values():
-        policy = _PRICES[kept.service][2]
+        policy = _POLICIES[kept.service]
         for row in kept.parts:
             number = row["id"] & 0xFF
             seen = seen_of(kept, number, wire)
@@ -158,59 +164,12 @@ def _end_of(evidence: Evidence, kept: Kept, row: Any, wire: Wire) -> Iterator[st
     receipt = evidence.receipts.get(smsc_id)
     # A drop service gives up when no answer comes in time, a resend when its validity ends in the queue; an answer that comes later
     # only names what was given up.
-    is_given_up = (_PRICES[kept.service][2] == "drop" and state == FAILED) or (row["is_possible_duplicate"] and state == EXPIRED)
+    is_given_up = (_POLICIES[kept.service] == "drop" and state == FAILED) or (row["is_possible_duplicate"] and state == EXPIRED)
     if receipt is None or not receipt.is_acknowledged or is_given_up or (receipt.is_contradicting and not evidence.is_steady):
         return
     if (state == DELIVERED) != receipt.is_delivered:
         word = "DELIVRD" if receipt.is_delivered else "failure"
         yield f"{part} is {_NAMES.get(state, state)}, its {word} receipt was acknowledged"
-
-
-# -- I3: one charge, of what was delivered ------------------------------------------------------------------------------------------
-
-
-def _charges(_evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
-    for stray in books.strays:
-        yield f"charge {stray} has no message"
-    if books.pending:
-        yield f"{books.pending} holds were never settled"
-    for kept in books.messages.values():
-        row = kept.charge
-        if row is None:
-            yield f"{what(kept)} has no charge"
-            continue
-        price = _PRICES[kept.service][0] if kept.front != "gateway" else 0
-        due = _due(kept)
-        is_captured = row["state"] in (CAPTURED, ZERO_RATED)
-        if is_captured and not kept.delivered:
-            yield f"{what(kept)} is charged, and nothing of it was delivered"
-        if (row["state"] == CAPTURED) != (due > 0) or (is_captured and not price and row["state"] != ZERO_RATED):
-            yield f"{what(kept)} has a charge in state {row['state']}, {due} is due"
-        if row["amount_minor"] != due:
-            yield f"{what(kept)} is charged {row['amount_minor']}, {due} is due"
-
-
-def _due(kept: Kept) -> int:
-    price, by, _ = _PRICES[kept.service] if kept.front != "gateway" else (0, "part", "")
-    if by == "message":
-        return price if kept.delivered == len(kept.parts) else 0
-    return price * kept.delivered
-
-
-def _wallets(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
-    spent: Counter[str] = Counter()
-    for kept in books.messages.values():
-        sent = evidence.sent.get(kept.token)
-        if sent is not None:
-            spent[f"im:{sent.owner}" if sent.front == "im" else f"partner:{sent.owner}"] += _due(kept)
-    credit = {f"partner:{name}": minor for name, minor in house.PARTNERS.items()}
-    credit |= {f"im:{number}": house.ACCOUNT_CREDIT for number in house.ACCOUNTS}
-    for party, minor in credit.items():
-        row = books.wallets[party]
-        if row["posted_minor"] != minor - spent[party]:
-            yield f"{party} has {row['posted_minor']}, should have {minor - spent[party]}"
-        if row["held_minor"]:
-            yield f"{party} still holds {row['held_minor']}"
 
 
 # -- I4: states move forward, and senders are told --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.sms import segments
 from simulators.evidence import token_in
@@ -52,6 +52,36 @@ class Kept:
         return next((row["error"] for row in self.parts if row["error"] in TAKEN_BACK), "")
 
 
+class Correction(NamedTuple):
+    """One record that changes what a charge came to, with what made its money move."""
+
+    id: int
+    cause: str
+    row: Any  # of charge, with the amount its transfer moved from house to wallet or receivable
+
+
+# `back_minor` is what went to whoever paid: below zero, what was taken of him.
+_CORRECTIONS = """SELECT charge.*, transfer.cause AS cause, transfer.state AS moved,
+    CASE WHEN debit.party LIKE 'house:%' AND debit.party NOT LIKE 'house:receivable:%' THEN transfer.posted_minor
+    ELSE -transfer.posted_minor END AS back_minor,
+    CASE WHEN debit.is_wallet THEN debit.id WHEN credit.is_wallet THEN credit.id END AS paid_by
+    FROM charge LEFT JOIN transfer ON transfer.id = charge.id LEFT JOIN account AS debit ON debit.id = transfer.debit_account
+    LEFT JOIN account AS credit ON credit.id = transfer.credit_account WHERE charge.record_type <> 0 ORDER BY charge.id"""
+_BOOKED = """SELECT id, record_type, state, service, currency, amount_minor, tax_minor, event_at, booked_at, carrier, period, late
+    FROM charge WHERE journal_seq IS NOT NULL"""
+_TOP_UPS = """SELECT transfer.cause, transfer.posted_minor, transfer.state, account.party FROM transfer
+    JOIN account ON account.id = transfer.credit_account WHERE transfer.cause LIKE 'topup:%'"""
+# What was written down as delivered after its end.
+_LATE = "SELECT DISTINCT segment_id FROM parked_receipt WHERE outcome IN ('late', 'contradicts') AND state = 2 AND segment_id IS NOT NULL"
+# All money of a currency: what wallets say they have, and what came to the house less what left it.
+_SUMS = """SELECT currency, SUM(minor) AS minor FROM (
+    SELECT currency, posted_minor AS minor FROM account WHERE is_wallet
+    UNION ALL SELECT account.currency, transfer.posted_minor FROM transfer JOIN account ON account.id = transfer.credit_account
+    WHERE transfer.state = 10 AND NOT account.is_wallet
+    UNION ALL SELECT account.currency, -transfer.posted_minor FROM transfer JOIN account ON account.id = transfer.debit_account
+    WHERE transfer.state = 10 AND NOT account.is_wallet) GROUP BY currency"""
+
+
 class Books:
     """What the store says at the end, read with plain SQL."""
 
@@ -60,12 +90,22 @@ class Books:
         conn.row_factory = sqlite3.Row
         try:
             self.messages = _messages(conn, name_of)
-            self.strays = [row["id"] for row in conn.execute("SELECT id FROM charge WHERE direction = 0") if row["id"] not in self.messages]
+            self.strays = [
+                row["id"]
+                for row in conn.execute("SELECT id FROM charge WHERE direction = 0 AND record_type = 0")
+                if row["id"] not in self.messages
+            ]
             self.wallets = {row["party"]: row for row in conn.execute("SELECT * FROM account WHERE is_wallet")}
             self.pending = conn.execute("SELECT count(*) FROM transfer WHERE state = 0").fetchone()[0]
             self.outbox = conn.execute("SELECT count(*) FROM outbox WHERE done_at IS NULL").fetchone()[0]
             usage = "SELECT name, sum(messages) AS messages FROM partner_usage JOIN partner ON partner.id = partner_id GROUP BY name"
             self.usage = {row["name"]: row["messages"] for row in conn.execute(usage)}
+            self.corrections = [Correction(row["id"], row["cause"] or "", row) for row in conn.execute(_CORRECTIONS)]
+            self.booked = conn.execute(_BOOKED).fetchall()
+            self.periods = conn.execute("SELECT * FROM period").fetchall()
+            self.top_ups = {row["cause"]: row for row in conn.execute(_TOP_UPS)}
+            self.late_segments = [row["segment_id"] for row in conn.execute(_LATE)]
+            self.sums = {row["currency"]: row["minor"] for row in conn.execute(_SUMS)}
         finally:
             conn.close()
         self.by_token: dict[str, list[Kept]] = defaultdict(list)
@@ -96,7 +136,7 @@ def _messages(conn: sqlite3.Connection, name_of: Callable[[str, str], str]) -> d
         text_token = token_in(segments.decode(*codings[kept.id], bytes(row["body"])).text)
         kept.text_tokens.add(text_token)
         kept.token = kept.token or name_of(text_token, kept.row["destination"])
-    for row in conn.execute("SELECT * FROM charge WHERE direction = 0"):
+    for row in conn.execute("SELECT * FROM charge WHERE direction = 0 AND record_type = 0"):
         if row["id"] in found:
             found[row["id"]].charge = row
     return found

@@ -176,6 +176,36 @@ class Shown:
 
 
 @dataclass(eq=False)
+class Wish:
+    """One request of the billing clerk, and what was answered; several may bear one reference."""
+
+    kind: str  # refund, adjust, goodwill, topup
+    subject: str  # a charge's id, or the party of a wallet
+    amount_minor: int | None  # None: all that remains
+    is_double: bool = False
+    answer: Answer = Answer.NONE
+    reason: str = ""
+    is_new: bool = False
+    record_ids: tuple[int, ...] = ()
+    amounts: tuple[int, ...] = ()  # of those records, as the answer has them: above zero gives back, but for an adjustment
+
+    @property
+    def content(self) -> tuple[str, int | None, bool]:
+        """What makes two requests under one reference the same."""
+        return self.subject, self.amount_minor, self.is_double
+
+
+@dataclass(eq=False)
+class Closed:
+    """One answered order to close a period: how it stands, and what was in it when it was closed."""
+
+    period: int
+    is_closed: bool
+    records: int
+    totals: dict[tuple[str, int, int, str], tuple[int, int, int]]  # by currency, kind, state, service: records, amount, tax
+
+
+@dataclass(eq=False)
 class Evidence:
     """All of it, of one run."""
 
@@ -195,6 +225,10 @@ class Evidence:
     shown: list[Shown] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)  # errors in the gateway's log, 5xx answers
     stops: list[Stop] = field(default_factory=list)
+    wishes: dict[str, list[Wish]] = field(default_factory=dict)  # of the clerk, by kind and reference, in order
+    closings: list[Closed] = field(default_factory=list)
+    has_tax: bool = False  # a tariff prices that contains tax
+    charges_late: bool = False  # the carrier's policy for receipts after the end
     seen_at_once: list[str] = field(default_factory=list)  # what the store should not have shown when an answer came
     first_tokens: dict[str, str] = field(default_factory=dict)  # of a text that replaces another: the first text's
     groups: set[str] = field(default_factory=set)  # tokens of submit_multi

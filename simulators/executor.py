@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeVar
 
+from simulators.acts import ActWatch
 from simulators.faults import CrashKind, CrashPoint, ExecutorFaults
 from simulators.loop import POOL_DELAY_S, Life, SimLoop, settle
 from simulators.streams import Stream, between
@@ -36,6 +38,7 @@ class SimExecutor:
         faults: ExecutorFaults,
         on_submit: Callable[[], CrashPoint | None],
         die: Callable[[CrashPoint], None],
+        watch: ActWatch | None = None,
     ) -> None:
         self._loop = loop
         self._life = life
@@ -43,6 +46,7 @@ class SimExecutor:
         self._faults = faults
         self._on_submit = on_submit
         self._die = die
+        self._watch = watch
         self._jobs: deque[_Job] = deque()
 
     def submit(self, fn: Callable[..., T], args: tuple[Any, ...], done: Callable[[T | None, BaseException | None], None]) -> None:
@@ -71,9 +75,11 @@ class SimExecutor:
         if job.crash is not None and job.crash.kind is CrashKind.BEFORE_COMMIT:
             self._die(job.crash)
             return
-        result, error = _attempt(job.fn, job.args)
-        if job.crash is not None:
-            self._die(job.crash)
+        with self._watch.looking() if self._watch is not None else nullcontext():
+            result, error = _attempt(job.fn, job.args)
+        crash = self._watch.point if self._watch is not None and self._watch.is_due else job.crash
+        if crash is not None:
+            self._die(crash)
             return
         self._jobs.popleft()
         self._loop.call_later(WAKE_UP_S, job.done, result, error, context=self._life.context())

@@ -6,7 +6,7 @@ goes wrong) to 1 (hardly anything goes right).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -22,6 +22,10 @@ class CrashKind(StrEnum):
     AT_TIME = "at_time"
 
 
+_AT_COMMIT = (CrashKind.BEFORE_COMMIT, CrashKind.AFTER_COMMIT)
+_MONEY_ACTS = ("refund", "refund", "adjust", "topup", "late", "late")
+
+
 @dataclass(frozen=True)
 class CrashPoint:
     """One death and the start after it; counts and times are those of the life it ends."""
@@ -31,10 +35,12 @@ class CrashPoint:
     at_s: float = 0.0  # for AT_TIME: after the node's start
     arriving_share: float = 1.0  # for AFTER_WRITE: how much of that last write arrives
     restart_after_s: float | None = 1.0  # None: it stays dead
+    act: str = ""  # of a commit: that of a transaction which does this, known by the causes it writes; `count` counts those
 
     def __post_init__(self) -> None:
         assert self.count >= 1
         assert 0.0 <= self.arriving_share <= 1.0
+        assert not self.act or self.kind in _AT_COMMIT
 
 
 @dataclass(frozen=True)
@@ -208,7 +214,7 @@ class FaultPlan:
             network=_draw_network(stream(seed, "plan", "network"), intensity, duration_s),
             executor=_draw_executor(stream(seed, "plan", "executor"), intensity),
             crash_node=crash_node,
-            crashes=_draw_crashes(stream(seed, "plan", "crashes"), intensity, duration_s),
+            crashes=_at_acts(stream(seed, "plan", "acts"), _draw_crashes(stream(seed, "plan", "crashes"), intensity, duration_s)),
             smsc=_draw_smsc(stream(seed, "plan", "smsc"), intensity),
             refusals=_draw_refusals(stream(seed, "plan", "refusals"), intensity, duration_s),
         )
@@ -238,6 +244,16 @@ def _draw_executor(numbers: Stream, intensity: float) -> ExecutorFaults:
 
 def _draw_crashes(numbers: Stream, intensity: float, duration_s: float) -> tuple[CrashPoint, ...]:
     return tuple(_draw_crash(numbers, duration_s) for _ in range(int(numbers.random() * 4 * intensity + 0.5)))
+
+
+def _at_acts(numbers: Stream, crashes: tuple[CrashPoint, ...]) -> tuple[CrashPoint, ...]:
+    """Some of the deaths come where money moves."""
+    return tuple(_at_act(numbers, crash) if numbers.random() < 0.3 else crash for crash in crashes)
+
+
+def _at_act(numbers: Stream, crash: CrashPoint) -> CrashPoint:
+    kind, act, count = numbers.choice(_AT_COMMIT), numbers.choice(_MONEY_ACTS), numbers.choice([1, 1, 2])
+    return replace(crash, kind=kind, act=act, count=count)
 
 
 def _draw_crash(numbers: Stream, duration_s: float) -> CrashPoint:

@@ -16,23 +16,32 @@ from typing import Any, Final
 import structlog
 from pydantic import SecretStr
 
-from billing import book
+from billing import book, tariffs
+from billing.tariff.rule import Model, Rule
+from billing.tariff.version import FOREVER_US, Version
 from gateway.app import Gateway
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain import credentials
 from gateway.domain.ids import IdMaker
 from gateway.settings import Backlog, Messenger, Service, Settings, ShortCode, Store, Web
+from gateway.settings_billing import Billing
 from gateway.settings_routes import Route
 from gateway.settings_smpp import Link, SmppServer
-from gateway.store import im, im_friends, partners
+from gateway.store import im, im_friends, partners, staff
 from gateway.store.engine import migrate, open_writing
 from gateway.store.partners import Partner
+from gateway.store.staff import Member, Scope
 from gateway.telemetry import Metrics
 from simulators.evidence import Evidence
 from simulators.manners import manners_of
-from simulators.world import START_US, Sim, SimWorld
+from simulators.world import START_US as MIDNIGHT_US
+from simulators.world import Sim, SimWorld
 
 GATEWAY = "gateway"
+DAY_US = 86_400_000_000
+# The old year has so long to go when a run begins: its last day is closed in the midst of the traffic.
+OLD_YEAR_S = 20
+START_US = MIDNIGHT_US - OLD_YEAR_S * 1_000_000
 # Each link's carrier is a node of the link's name.
 LINKS = ("carrier", "second")
 HTTP_PORT, SMPP_PORT, SMSC_PORT = 8080, 2775, 2776
@@ -40,6 +49,7 @@ CURRENCY = "CNY"
 PASSWORD = "pass1"
 CHAT_PASSWORD = "friendly-words"
 OPERATOR_TOKEN = "operators-only"
+CLERK = "ann"
 # Name, price, by part, unknown outcome: the auditor has its own copy of what the gateway is told.
 SERVICES = (
     ("chat", 10, "part", "resend"),
@@ -48,6 +58,9 @@ SERVICES = (
     ("flat", 30, "message", "resend"),
     ("note", 0, "part", "resend"),
 )
+# In half of all seeds an approved tariff prices, the same but with tax: millionths of the price without it.
+PLAN = "taxed"
+TAXES_PPM = {"chat": 60_000, "prem": 60_000, "alert": 130_000, "flat": 250_000, "note": 0}
 PARTNERS = {"acme": 100_000, "poor": 45, "quick": 100_000}
 # One partner may send only so much.
 QUICK_PER_S, QUICK_PER_DAY = 4, 9
@@ -80,6 +93,7 @@ class File:
         self.has_two_links = numbers.random() < 0.7
         self._links = [self._link(name, place) for place, name in enumerate(LINKS[: 2 if self.has_two_links else 1])]
         self._routes = self._draw_routes() if self.has_two_links and numbers.random() < 0.7 else ()
+        self._billing = _draw_billing(sim)
 
     @property
     def links(self) -> list[str]:
@@ -90,6 +104,16 @@ class File:
     def is_moving(self) -> bool:
         """Whether what waits for a link that is down may go to another."""
         return any(link.reroute_after_s for link in self._links)
+
+    @property
+    def charges_late(self) -> bool:
+        """Whether what is delivered after the end of its message is charged."""
+        return self._billing.late == "charge"
+
+    @property
+    def has_tax(self) -> bool:
+        """Whether the tariff with tax prices."""
+        return self._billing.plan == PLAN
 
     def _link(self, name: str, place: int) -> Link:
         """Binds, window and rate differ from seed to seed, and what is done about refusals and outages."""
@@ -132,10 +156,16 @@ class File:
             links, routes = links[:1], ()
         elif self.edition == "turned":
             links, routes = links[::-1], routes[::-1]
-        return _settings(folder, tuple(links), routes)
+        return _settings(folder, tuple(links), routes, self._billing)
 
 
-def _settings(folder: str, links: tuple[Link, ...], routes: tuple[Route, ...]) -> Settings:
+def _draw_billing(sim: Sim) -> Billing:
+    numbers = sim.stream("settings", "billing")
+    late, plan = numbers.choice(["absorb", "charge"]), numbers.choice([PLAN, "main"])
+    return Billing(late=late, grace_s=numbers.choice([0, 0, 4, 3_600]), plan=plan)
+
+
+def _settings(folder: str, links: tuple[Link, ...], routes: tuple[Route, ...], billing: Billing) -> Settings:
     services = [
         Service(name=name, price=price, currency=CURRENCY, charge_by=by, unknown_outcome=policy) for name, price, by, policy in SERVICES
     ]
@@ -153,6 +183,7 @@ def _settings(folder: str, links: tuple[Link, ...], routes: tuple[Route, ...]) -
         routes=routes,
         messenger=Messenger(short_code=DIRECT_CODE),
         backlog=Backlog(in_memory_max=100),
+        billing=billing,
     )
 
 
@@ -203,7 +234,7 @@ def _listen_to_log(evidence: Evidence) -> None:
 
 
 def api_key(partner: str) -> str:
-    """The key of a partner."""
+    """The key of a partner, or of the clerk."""
     return credentials.api_key_of(hashlib.sha256(partner.encode()).digest())
 
 
@@ -212,14 +243,23 @@ def furnish(sim: Sim) -> None:
     (Path(sim.node(GATEWAY).folder) / "store.db").write_bytes(template())
 
 
+def _tariff(from_us: int) -> Version:
+    models = {name: Model.PER_PART if by == "part" else Model.PER_MESSAGE for name, _, by, _ in SERVICES}
+    rules = [
+        Rule(name, models[name] if price else Model.FREE, price, CURRENCY, service=name, tax_ppm=TAXES_PPM[name])
+        for name, price, _, _ in SERVICES
+    ]
+    return Version(PLAN, 0, from_us, FOREVER_US, tuple(rules))
+
+
 @lru_cache(maxsize=1)
 def template() -> bytes:
-    """The store that every run begins with: partners, accounts and their contacts."""
+    """The store that every run begins with: partners, accounts and their contacts, and the clerk."""
     with tempfile.TemporaryDirectory(prefix="bellhop-template-") as folder:
         path = Path(folder) / "store.db"
         engine = open_writing(f"sqlite:///{path}", synchronous="OFF")
         migrate(engine)
-        now_us = START_US - 86_400_000_000
+        now_us = START_US - DAY_US
         ids = IdMaker()
 
         def next_id() -> int:
@@ -232,6 +272,10 @@ def template() -> bytes:
                 key_hash = credentials.hash_of_api_key(api_key(name))
                 partners.add(conn, Partner(next_id(), name, PASSWORD, key_hash, wallet, True, _POLICIES.get(name, "{}")), now_us)
                 book.top_up(conn, wallet, credit, f"first:{name}", next_id(), now_us)
+            clerk = Member(CLERK, credentials.hash_of_api_key(api_key(CLERK)), frozenset({Scope.ACT}))
+            staff.add(conn, clerk, now_us)
+            tariffs.draft(conn, _tariff(now_us), actor="bob", now_us=now_us)
+            tariffs.approve(conn, PLAN, 1, actor=CLERK, now_us=now_us, is_now=True)
             password_hash = credentials.hash_of_password(CHAT_PASSWORD, b"0123456789abcdef", **_HASH)
             for place, number in enumerate(ACCOUNTS):
                 spare = tuple(next_id() for _ in range(im.SPARE_IDS))

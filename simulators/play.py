@@ -13,6 +13,8 @@ from simulators import auditor, books, house, workload
 from simulators.auditor import Violation
 from simulators.books import Books
 from simulators.carriers import RecordingSmsc
+from simulators.clerk import Clerk
+from simulators.closing import ClosingDesk
 from simulators.esme_partner import EsmePartner
 from simulators.evidence import Evidence
 from simulators.faults import FaultPlan
@@ -37,6 +39,8 @@ class Verdict(NamedTuple):
     messages: int
     delivered: int
     duplicates: int
+    corrections: int
+    late: int  # records booked after the day of their event was closed
     crashes: int
     virtual_s: float
 
@@ -63,10 +67,10 @@ def play(seed: int, intensity: float = 0.5) -> Verdict:
         return await _Play(sim, is_calm).run()
 
     try:
-        return run(main, seed, plan=plan, virtual_s_max=2_000.0)
+        return run(main, seed, plan=plan, virtual_s_max=2_000.0, start_us=house.START_US)
     except SimulationError as error:
         cause = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
-        return Verdict(seed, "", [Violation("run", f"{error}{cause}")], 0, 0, 0, 0, 0.0)
+        return Verdict(seed, "", [Violation("run", f"{error}{cause}")], 0, 0, 0, 0, 0, 0, 0.0)
 
 
 class _Play:
@@ -76,6 +80,7 @@ class _Play:
         manners = {link: manners_of(sim, link) for link in self.file.links}
         is_steady = sim.plan.is_steady and not any(each.is_shuffling for each in manners.values())
         self.evidence = Evidence(sim.seed, is_calm, is_calm or sim.plan.is_prompt, is_steady, self.file.is_moving)
+        self.evidence.charges_late, self.evidence.has_tax = self.file.charges_late, self.file.has_tax
         self.gateway = sim.node(house.GATEWAY)
         self.store = f"{self.gateway.folder}/store.db"
         self.plan = workload.draw(sim, self.evidence)
@@ -96,12 +101,13 @@ class _Play:
         self.gateway.start(house.gateway_program(self.file, self.evidence))
         for partner, name in zip(self.partners, self.plan.esme, strict=True):
             sim.node(name).start(partner.run)
-        done: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
-        self.read, self.look = asyncio.Event(), asyncio.Event()
-        self.said = [asyncio.Event(), asyncio.Event(), asyncio.Event()]
+        done: list[asyncio.Event] = [asyncio.Event(), asyncio.Event(), asyncio.Event()]
+        self.read = asyncio.Event()
+        self.said = [asyncio.Event() for _ in range(4)]
         sim.node("client").start(lambda world: self._http(world, done[0]))
         sim.node("messenger").start(lambda world: self._chat(world, done[1]))
         sim.node("operator").start(self._operate)
+        sim.node("clerk").start(lambda world: self._keep_books(world, done[2]))
         await workload.pause_until(sim, FAULTS_S)
         for partner in self.partners:
             partner.is_calm = True
@@ -154,6 +160,15 @@ class _Play:
         await operator.close()
         self.said[2].set()
 
+    async def _keep_books(self, world: SimWorld, done: asyncio.Event) -> None:
+        clerk = Clerk(self.sim, self.evidence, world, ClosingDesk(self.sim, self.evidence, self.file, self.gateway))
+        await clerk.work()
+        self.said[3].set()
+        await self.read.wait()
+        await clerk.clear_up()
+        await clerk.close()
+        done.set()
+
     async def _http(self, world: SimWorld, done: asyncio.Event) -> None:
         partner = HttpPartner(self.sim, self.evidence, world, self.store)
         watching = asyncio.create_task(partner.watch(FAULTS_S))
@@ -184,8 +199,8 @@ class _Play:
             self.sim.log("violation", text=str(violation))
         duplicates = sum(row["is_possible_duplicate"] for each in kept.messages.values() for row in each.parts)
         delivered = sum(each.state == books.DELIVERED for each in kept.messages.values())
-        crashes = self.gateway.lives - 1
-        return Verdict(self.sim.seed, self.sim.digest(), found, len(kept.messages), delivered, duplicates, crashes, self.sim.loop.time())
+        counts = (len(kept.messages), delivered, duplicates, len(kept.corrections), sum(bool(row["late"]) for row in kept.booked))
+        return Verdict(self.sim.seed, self.sim.digest(), found, *counts, self.gateway.lives - 1, self.sim.loop.time())
 
     def _second_opinion(self) -> list[Violation]:
         engine = open_reading(f"sqlite:///{self.store}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from gateway.smpp import pdu as p
@@ -87,7 +88,6 @@ def relative(delay_s: int) -> str:
 
 
 def absolute(at_s: float) -> str:
-    """A time of the run, as SMPP writes it: the run begins with the year 2026."""
-    minute, second = divmod(int(at_s), 60)
-    assert minute < 60
-    return f"26010100{minute:02d}{second:02d}000+"
+    """A time of the run, as SMPP writes it."""
+    at = datetime.fromtimestamp(house.START_US // 1_000_000 + int(at_s), UTC)
+    return f"{at:%y%m%d%H%M%S}000+"

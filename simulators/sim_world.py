@@ -23,6 +23,7 @@ INTENSITY = 0.5
 LINES_EVERY = 100
 SHOWN_PER_SEED_MAX = 5
 LINE_BYTES_MAX = 16 * 1024 * 1024
+COUNTS = ("messages", "delivered", "duplicates", "corrections", "late", "crashes", "virtual_s")
 
 Verdicts = dict[str, dict[str, Any]]  # by hash seed
 
@@ -36,6 +37,8 @@ class Totals:
     messages: int = 0
     delivered: int = 0
     duplicates: int = 0
+    corrections: int = 0
+    late: int = 0
     crashes: int = 0
     virtual_s: float = 0.0
     violations: list[dict[str, Any]] = field(default_factory=list)
@@ -43,7 +46,7 @@ class Totals:
     def add(self, verdict: dict[str, Any]) -> None:
         """Count one run; violations are taken once per seed, by the caller."""
         self.runs += 1
-        for name in ("messages", "delivered", "duplicates", "crashes", "virtual_s"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + verdict[name])
 
 
@@ -104,7 +107,8 @@ def _judge(totals: Totals, seed: int, verdicts: Verdicts, intensity: float) -> N
 def _print_run(seed: int, hash_seed: str, verdict: dict[str, Any]) -> None:
     typer.echo(
         f"seed {seed} hash {hash_seed}: {verdict['messages']} messages, {verdict['delivered']} delivered, "
-        f"{verdict['duplicates']} marked duplicates, {verdict['crashes']} crashes, {verdict['virtual_s']:.0f} s, "
+        f"{verdict['duplicates']} marked duplicates, {verdict['corrections']} corrections, {verdict['late']} booked late, "
+        f"{verdict['crashes']} crashes, {verdict['virtual_s']:.0f} s, "
         f"log {verdict['digest'][:12]}, {len(verdict['violations'])} violations"
     )
 
@@ -123,7 +127,8 @@ def _report(totals: Totals, *, as_json: bool) -> None:
         typer.echo(f"seed {seed}: {count} violations; to play it again:  {line}")
     typer.echo(
         f"{totals.seeds} seeds, {totals.runs} runs, {totals.virtual_s / 3600:.1f} virtual hours: {totals.messages} messages, "
-        f"{totals.delivered} delivered, {totals.duplicates} marked as possible duplicates, {totals.crashes} crashes; "
+        f"{totals.delivered} delivered, {totals.duplicates} marked as possible duplicates, {totals.corrections} corrections, "
+        f"{totals.late} booked after their day was closed, {totals.crashes} crashes; "
         f"{len(totals.violations)} violations"
     )
 
@@ -173,8 +178,8 @@ async def _start(hash_seed: str, intensity: float) -> Process:
 
 
 def _dead(seed: int, status: int) -> dict[str, Any]:
-    nothing = {"messages": 0, "delivered": 0, "duplicates": 0, "crashes": 0, "virtual_s": 0.0}
-    return {"seed": seed, "digest": "", "violations": [f"run: the worker process ended with status {status}"], **nothing}
+    violations = [f"run: the worker process ended with status {status}"]
+    return {"seed": seed, "digest": "", "violations": violations, **dict.fromkeys(COUNTS, 0)}
 
 
 def work(intensity: float, source: IO[str], sink: IO[str]) -> None:

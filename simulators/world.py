@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from gateway.domain.ids import IdMaker
 from gateway.world import Clock, Disk, Entropy, Executor, Network
+from simulators.acts import ActWatch
 from simulators.executor import SimExecutor
 from simulators.faults import CrashKind, CrashPoint, FaultPlan
 from simulators.journal import Journal
@@ -30,7 +31,7 @@ from simulators.transport import Party
 
 T = TypeVar("T")
 
-START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z, where a run begins that names no other time
 VIRTUAL_S_MAX = 7 * 86_400.0
 MEMORY_FOLDER = Path("/dev/shm")  # where fsync costs nothing
 
@@ -42,13 +43,14 @@ __all__ = ["DeadlockError", "Node", "OvertimeError", "Program", "ProgramError", 
 class SimClock:
     """Virtual time; a node's wall clock may be wrong by an offset, and be set while it runs."""
 
-    def __init__(self, loop: SimLoop, offset_us: Callable[[], int]) -> None:
+    def __init__(self, now_us: Callable[[], int], loop: SimLoop, offset_us: Callable[[], int]) -> None:
+        self._now_us = now_us
         self._loop = loop
         self._offset_us = offset_us
 
     def now_us(self) -> int:
         """UTC in microseconds since 1970."""
-        return START_US + round(self._loop.time() * 1e6) + self._offset_us()
+        return self._now_us() + self._offset_us()
 
     def monotonic(self) -> float:
         """Virtual seconds since the start of the run."""
@@ -94,12 +96,11 @@ class SimWorld:
         self._node = node
         self._life = life
         self.folder = node.folder
-        self.clock: Clock = SimClock(sim.loop, lambda: node.clock_offset_us)
+        self.clock: Clock = SimClock(sim.now_us, sim.loop, lambda: node.clock_offset_us)
         self.entropy: Entropy = SimEntropy(sim.stream("entropy", node.name, number))
         self.network: Network = SimNetwork(sim.fabric, party)
-        self.executor: Executor = SimExecutor(
-            sim.loop, life, sim.stream("executor", node.name, number), sim.plan.executor, node.on_submit, node.crash
-        )
+        numbers = sim.stream("executor", node.name, number)
+        self.executor: Executor = SimExecutor(sim.loop, life, numbers, sim.plan.executor, node.on_submit, node.crash, node.watch_for_act())
         self.disk: Disk = SimDisk()
 
     def next_id(self) -> int:
@@ -173,7 +174,7 @@ class Node:
 
     def crash(self, point: CrashPoint) -> None:
         """Die at a crash point."""
-        self.sim.log("crash", node=self.name, kind_of_crash=point.kind.value, count=point.count)
+        self.sim.log("crash", node=self.name, kind_of_crash=point.kind.value, act=point.act, count=point.count)
         self.kill(point.restart_after_s)
 
     def on_submit(self) -> CrashPoint | None:
@@ -182,13 +183,17 @@ class Node:
         is_due = self._is_due(self._submissions, CrashKind.BEFORE_COMMIT, CrashKind.AFTER_COMMIT)
         return self._doom if is_due else None
 
+    def watch_for_act(self) -> ActWatch | None:
+        """Who sees it when this life does what it dies of, if that is an act of money."""
+        return ActWatch(self._doom) if self._doom is not None and self._doom.act else None
+
     def on_write(self) -> CrashPoint | None:
         """Count a transport write; whether the program dies of it."""
         self._writes += 1
         return self._doom if self._is_due(self._writes, CrashKind.AFTER_WRITE) else None
 
     def _is_due(self, count: int, *kinds: CrashKind) -> bool:
-        return self._doom is not None and self._doom.kind in kinds and self._doom.count == count
+        return self._doom is not None and self._doom.kind in kinds and not self._doom.act and self._doom.count == count
 
     def _begin_life(self) -> None:
         self.lives += 1
@@ -228,8 +233,9 @@ class Node:
 class Sim:
     """One run: its loop, cables, nodes and log."""
 
-    def __init__(self, loop: SimLoop, seed: int, plan: FaultPlan, folder: Path) -> None:
+    def __init__(self, loop: SimLoop, seed: int, plan: FaultPlan, folder: Path, start_us: int = START_US) -> None:
         self.loop = loop
+        self.start_us = start_us
         self.seed = seed
         self.plan = plan
         self.folder = folder
@@ -252,7 +258,7 @@ class Sim:
 
     def now_us(self) -> int:
         """True UTC, whatever the nodes' clocks say."""
-        return START_US + round(self.loop.time() * 1e6)
+        return self.start_us + round(self.loop.time() * 1e6)
 
     def log(self, kind: str, **facts: Any) -> None:
         """Add to the event log, with the virtual time."""
@@ -277,6 +283,7 @@ def run(
     plan: FaultPlan | None = None,
     folder: Path | None = None,
     virtual_s_max: float = VIRTUAL_S_MAX,
+    start_us: int = START_US,
 ) -> T:
     """Play `main(sim)` to its end in virtual time and return its result.
 
@@ -285,7 +292,7 @@ def run(
     """
     loop = SimLoop(virtual_s_max)
     with _home(folder) as home, _global_numbers(seed):
-        sim = Sim(loop, seed, plan or FaultPlan(seed), home)
+        sim = Sim(loop, seed, plan or FaultPlan(seed), home, start_us)
         try:
             return loop.run_until_complete(_watch(sim, main))
         finally:

@@ -90,11 +90,6 @@ def tax_in(amount_minor: int, tax_ppm: int) -> int:
     return sign * ((2 * abs(amount_minor) * tax_ppm + PPM + tax_ppm) // (2 * (PPM + tax_ppm)))
 
 
-def tax_share(tax_minor: int, amount_minor: int, of_minor: int) -> int:
-    """The tax of a part of an amount, half up: of what is captured of a hold, or of what a charge becomes when it is amended."""
-    return (2 * tax_minor * amount_minor + of_minor) // (2 * of_minor) if tax_minor else 0
-
-
 def _unit(rule: Rule, at_us: int, told: list[str]) -> tuple[int, str | None]:
     running = [each for each in rule.promotions if each.from_us <= at_us < each.to_us]
     if not running:

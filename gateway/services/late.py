@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from billing import book, corrections
+from billing import book, corrections, tariffs
 from billing.booking import Booking
 from billing.corrections import Correction
 from billing.errors import BillingError
 from billing.event import RecordType
 from billing.schema import charge
+from billing.tariff import rate
 from gateway.domain.ids import message_of, segment_number
 from gateway.domain.message import State
 from gateway.domain.verdict import of_message_state
@@ -36,6 +37,8 @@ def charge_late(conn: Connection, segment_id: int, books: Booking, *, seq: int, 
         charge.c.parts,
         charge.c.state,
         charge.c.trace,
+        charge.c.tariff_version,
+        charge.c.tariff_rule,
     )
     row = conn.execute(select(*columns).where(charge.c.id == message_of(segment_id))).one_or_none()
     if row is None or row.carrier is None:
@@ -48,8 +51,11 @@ def charge_late(conn: Connection, segment_id: int, books: Booking, *, seq: int, 
     if revenue is None:
         return False
     id_ = seq | segment_number(segment_id)
-    wanted = Correction(id_, row.id, RecordType.ADJUST, price, leaks.late_cause(segment_id), REASON, revenue)
     try:
+        rule = tariffs.rule_of(conn, row.tariff_version, row.tariff_rule)
+        # The charge itself has none any more: what was not captured contains no tax.
+        tax = 0 if rule is None else rate.tax_in(price, rule.tax_ppm)
+        wanted = Correction(id_, row.id, RecordType.ADJUST, price, leaks.late_cause(segment_id), REASON, revenue, tax)
         return corrections.post(conn, wanted, into=books, now_us=now_us).is_new
     except BillingError:
         return False  # the wallet cannot pay it: absorbed, as the leak report shows

@@ -59,6 +59,8 @@ class Queues:
         `has_time`: their rows still wait for a time that came while they were written, and are in no queue of the table.
         """
         key, first = flights[0].queue, flights[0].segment_id
+        if self._is_withheld(flights[0]):
+            return
         if lane.is_unread or key in lane.spilled or lane.room_in_memory(key, self._in_memory_max) < len(flights):
             if lane.is_looking or not lane.is_unread:  # else its rows will be found
                 if has_time:
@@ -71,6 +73,8 @@ class Queues:
 
     def rejoin(self, lane: Lane, flight: Flight) -> None:
         """A segment that had left memory for its link takes its old place again."""
+        if self._is_withheld(flight):
+            return
         if lane.is_unread:
             if lane.is_looking:
                 lane.spill(flight.queue, flight.segment_id)
@@ -81,6 +85,8 @@ class Queues:
 
     def wait_until(self, lane: Lane, flight: Flight, retry_at: int) -> None:
         """A segment on disk that waits for its time: memory keeps it only if that is soon."""
+        if self._is_withheld(flight):
+            return
         if retry_at <= self._due_until and (lane.is_looking or not lane.is_unread):
             lane.retry(self._monotonic_of(retry_at), flight)
 
@@ -252,6 +258,13 @@ class Queues:
             lane.withhold(message_id, last_id)
         self._withheld.add(message_id)
         return True
+
+    def _is_withheld(self, flight: Flight) -> bool:
+        """Whether a segment that comes back, from its link or on its way to another, is old: its message is being changed meanwhile.
+
+        What it becomes is put into its queue when that is written.
+        """
+        return flight.message.id in self._withheld
 
     def restored(self, message_id: int, flights: list[Flight] | None, due_at: int | None = None) -> None:
         """End of withholding: flights to queue again, not before `due_at`; None when nothing of the message is left to send."""

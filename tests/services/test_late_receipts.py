@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from billing import book
+from billing import book, refunds, tariffs
 from billing.booking import Booking
 from billing.carriers import Carrier, Carriers
 from billing.event import RecordType
+from billing.refunds import Refund
 from billing.schema import charge
+from billing.tariff.rule import Model, Rule
+from billing.tariff.version import FOREVER_US, Version
 from gateway.store import leaks
 from tests.support.receipts import CREDIT, PRICE, Desk, opened_desk
 
@@ -129,4 +132,21 @@ def test_every_part_that_is_delivered_late_is_charged_once():
 
         assert corrections(desk) == [(RecordType.ADJUST, PRICE, "late")] * 3
         assert book.balance(desk.conn, desk.wallet).posted == CREDIT - 3 * PRICE
+        assert desk.faults() == []
+
+
+def test_what_is_charged_late_contains_the_tax_of_its_price_and_a_refund_gives_it_back():
+    rule = Rule("chat", Model.PER_PART, PRICE, "CNY", tax_ppm=60_000)
+    with opened_desk(books=CHARGING) as desk:
+        tariffs.draft(desk.conn, Version("main", 0, 0, FOREVER_US, (rule,)), actor="ann", now_us=desk.now)
+        flight = desk.sent("A1")
+        number = flight.message.id
+        desk.conn.execute(update(charge).where(charge.c.id == number).values(tariff_version="main/1", tariff_rule="chat", tax_minor=1))
+        desk.expire(flight)
+        desk.report("A1")
+
+        refunds.refund(desk.conn, Refund(number, None, "late-receipt", "R1", "ann"), into=CHARGING, new_id=desk.next_id, now_us=desk.now)
+
+        made = select(charge.c.amount_minor, charge.c.tax_minor).where(charge.c.corrects == number).order_by(charge.c.id)
+        assert desk.conn.execute(made).all() == [(PRICE, 1), (-PRICE, -1)]
         assert desk.faults() == []

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from gateway.domain.message import Flight, State, UnknownOutcome
 from gateway.services import recall
 from gateway.services.outcome import Outcome
-from gateway.store import queues
-from gateway.store.schema import opt_out
+from gateway.store import messages, queues
+from gateway.store.schema import opt_out, segment
 from tests.support.lanes import ACME, BULK, NEVER, PHONE, House
 
 SECOND_US = 1_000_000
@@ -28,6 +28,11 @@ def round_about(flight: Flight, _status: int | None) -> str | None:
 
 def _opt_out(conn: Connection, phone: str) -> None:
     conn.execute(opt_out.insert(), {"msisdn": phone, "short_code": "10690001", "since": 1})
+
+
+def _change(conn: Connection, message_id: int) -> list[Flight]:
+    conn.execute(segment.update().where(segment.c.id == message_id + 1).values(body=b"new"))
+    return messages.of_message(conn, message_id)
 
 
 def nowhere(_flight: Flight, _status: int | None) -> str | None:
@@ -379,6 +384,30 @@ def test_a_withheld_message_stays_until_it_is_restored(play):
         await house.until(lambda: link.accepted == ["one", "three", "two"])
 
     play(main)
+
+
+def test_what_is_changed_on_its_way_to_another_link_leaves_it_once_and_changed(play):
+    async def main(house: House) -> None:
+        house.link("a", is_up=False, reroute_after_s=2)
+        second = house.link("b", is_up=False)
+        (message_id,) = await house.submit(["old"])
+        second.come_up()
+        await house.until(lambda: bool(moving))
+
+        assert house.dispatch.withhold(message_id)
+        house.dispatch.restored(message_id, await house.writer.run(_change, message_id))
+        await house.until(lambda: bool(second.sent))
+        await asyncio.sleep(5)
+
+        assert second.accepted == ["new"]
+
+    moving: list[Flight] = []
+
+    def reroute(flight: Flight, status: int | None) -> str | None:
+        moving.append(flight)
+        return to_b(flight, status)
+
+    play(main, reroute=reroute, commit_s=1.0)
 
 
 def test_what_is_claimed_cannot_be_withheld(play):

@@ -7,7 +7,7 @@ import pytest
 from simulators.auditor import Violation
 from simulators.play import play
 from simulators.sim_world import INTENSITY
-from tests.simulation import bugs, bugs_at_the_door
+from tests.simulation import bugs, bugs_at_the_door, bugs_in_the_books
 
 SEEDS_MAX = 60
 # Some are rare, or show only when much goes wrong: they are looked for where they are known to be near.
@@ -35,8 +35,15 @@ SEEN_BY = {
     "what_waits_heeds_no_stop": {"opt_outs"},
     "last_come_first_served": {"first_in_order"},
     "refused_pdu_captured": {"ends"},
+    "tax_of_a_price_rounded_down": {"taxes"},
+    "tax_given_back_rounded_up": {"taxes"},
+    "refund_twice": {"corrections"},
+    "refund_beyond_the_capture": {"corrections"},
+    "top_up_twice": {"top_ups"},
+    "late_into_the_closed_day": {"places", "closed_days"},
+    "late_price_of_the_whole": {"late_charges"},
 }
-BUGS = bugs.ALL | bugs_at_the_door.ALL
+BUGS = bugs.ALL | bugs_at_the_door.ALL | bugs_in_the_books.ALL
 
 
 @pytest.mark.timeout(300)

@@ -16,6 +16,8 @@ def test_ten_seeds_of_the_whole_house_keep_every_promise(first: int) -> None:
 
     assert [(verdict.seed, str(violation)) for verdict in verdicts for violation in verdict.violations] == []
     assert all(verdict.delivered > 0 for verdict in verdicts)
+    assert sum(verdict.corrections for verdict in verdicts) > 10
+    assert sum(verdict.late for verdict in verdicts) > 10
 
 
 @pytest.mark.parametrize(

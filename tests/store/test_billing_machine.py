@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,15 +13,22 @@ from sqlalchemy.exc import IntegrityError
 
 from billing import approvals, book, refunds, vouchers
 from billing.errors import BillingError
+from tests.support.engines import kept_engine, require
 from tests.support.ledger import LedgerMachine
 
 # Which rule notices first is the machine's to find.
 FOUND = (AssertionError, BillingError, IntegrityError)
 
 
-def run_machine(examples: int, steps: int) -> None:
+class PostgresLedgerMachine(LedgerMachine):
+    """The same, in a database that lives as long as this process."""
+
+    engine_of = staticmethod(partial(kept_engine, "postgresql", "ledger"))
+
+
+def run_machine(examples: int, steps: int, machine: type[LedgerMachine] = LedgerMachine) -> None:
     run_state_machine_as_test(
-        LedgerMachine,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -36,6 +44,12 @@ def run_machine(examples: int, steps: int) -> None:
 
 def test_the_ledger_follows_the_model_whatever_the_order():
     run_machine(examples=50, steps=30)
+
+
+def test_the_ledger_follows_the_model_on_postgresql_too():
+    require("postgresql")
+
+    run_machine(examples=12, steps=30, machine=PostgresLedgerMachine)
 
 
 def no_guard_of_a_settlement(patch: pytest.MonkeyPatch) -> None:

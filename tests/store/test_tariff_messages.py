@@ -244,13 +244,19 @@ def test_a_message_written_anew_is_priced_by_the_rule_that_priced_it(shop: Shopp
     assert free.faults() == []
 
 
-def test_a_plain_charge_written_anew_keeps_its_price_and_its_share_of_tax(shop: Shopping):
-    taxed = shop(BASE._replace(price_minor=106, tax_ppm=60_000))
+@pytest.mark.parametrize(("price", "parts", "before", "after"), [(106, 3, 6, 18), (10, 8, 1, 5), (8, 10, 0, 5)])
+def test_a_plain_charge_written_anew_keeps_its_price_and_has_the_tax_of_all_of_it(
+    shop: Shopping, price: int, parts: int, before: int, after: int
+):
+    rule = BASE._replace(price_minor=price, tax_ppm=60_000)
+    taxed = shop(rule)
+    tariffs.draft(taxed.conn, Version("main", 0, 0, FOREVER_US, (rule,)), actor="ann", now_us=NOW)
     draft = taxed.sent()
+    assert taxed.charge(draft).tax_minor == before
 
-    assert amending.amend(taxed.conn, draft.message.id, parts=3) == 318
+    assert amending.amend(taxed.conn, draft.message.id, parts=parts) == price * parts
 
-    assert (taxed.charge(draft).tax_minor, taxed.held()) == (18, 318)
+    assert (taxed.charge(draft).tax_minor, taxed.held()) == (after, price * parts)
 
 
 # -- without a price -----------------------------------------------------------------------------------------------------------

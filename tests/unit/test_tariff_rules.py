@@ -10,7 +10,7 @@ from billing import counters
 from billing.errors import TariffError
 from billing.event import FeeClass
 from billing.tariff import diff, toml
-from billing.tariff.rate import Used, price, tax_in, tax_share
+from billing.tariff.rate import Used, price, tax_in
 from billing.tariff.rule import Model, Promotion, Rule, Tier
 from billing.tariff.version import FOREVER_US, Matcher, Question, Version, refuse_overlaps
 
@@ -131,17 +131,6 @@ def test_the_tax_a_price_contains_is_rounded_to_the_nearest_minor_unit(amount: i
     # amount * ppm / (1e6 + ppm), half up: the difference is at most half a unit.
     assert abs(2 * (tax * (1_000_000 + ppm) - amount * ppm)) <= 1_000_000 + ppm
     assert abs(tax) <= abs(amount)
-
-
-@given(st.integers(1, 10**9), st.integers(0, 10**6), st.data())
-def test_the_tax_of_a_part_of_an_amount_is_its_share_to_the_nearest_minor_unit(amount: int, ppm: int, data: st.DataObject):
-    tax, part = tax_in(amount, ppm), data.draw(st.integers(0, amount))
-
-    share = tax_share(tax, part, amount)
-
-    assert abs(2 * (share * amount - tax * part)) <= amount
-    assert tax_share(tax, amount, amount) == tax
-    assert tax_share(tax, 0, amount) == 0
 
 
 @given(
