@@ -120,14 +120,18 @@ class Gateway:
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
         house = await self.writer.run(_ensure_house, currency, [world.next_id() for _ in book.House._fields], world.clock.now_us())
-        for other in {each.currency for each in settings.offers} - {currency}:
-            await self.writer.run(_ensure_house, other, [world.next_id() for _ in book.House._fields], world.clock.now_us())
+        revenues = {}
+        sold_in = {each.currency for each in settings.services} | {each.currency for each in settings.offers}
+        for other in sorted(sold_in - {currency}):
+            ids = [world.next_id() for _ in book.House._fields]
+            revenues[other] = (await self.writer.run(_ensure_house, other, ids, world.clock.now_us())).revenue
         self.books = Booking(carriers_of(settings))
         await self.writer.run(self.books.open_books)
         self._profiles = wiring.text_profiles(settings)
         rating = Rating(self.books, plan=settings.billing.plan, suspends=settings.billing.unrated == "suspend")
         self.tariffs = Tariffs(world, self.writer, self.reader, rating)
         self.catalogue = wiring.catalogue_of(settings, house.revenue, self._profiles, self.tariffs.rating)
+        self.catalogue.revenues.update(revenues)
         self.tariffs.revenues = self.catalogue.revenues
         await self.tariffs.refresh()
         self._wire()

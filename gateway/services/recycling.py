@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from billing.event import BY_PART_CLASSES, BillableEvent, Direction
+from billing.event import BY_PART_CLASSES, BillableEvent, Direction, FeeClass, Payer
 from billing.suspense import Price
 from gateway.domain.failure import Refused
 from gateway.domain.message import State
 from gateway.domain.verdict import STAT_OF_STATE
 from gateway.services.rating import Rated, Rating
+from gateway.store import im, partners, wallets
 
 _WHOLE = STAT_OF_STATE[State.DELIVERED]
 
@@ -39,7 +40,12 @@ def price_of(conn: Connection, rating: Rating, revenue_of: Callable[[str], int])
         if parts < row["parts"] and found.fee_class not in BY_PART_CLASSES:
             return "not all of it was delivered, and it is charged as a whole: discard it"
         money = (found.quantity, found.unit_price_minor, found.amount_minor, facts.tax_minor, int(found.fee_class), found.currency)
-        names = (found.tariff_version, found.tariff_rule, revenue_of(found.currency), int(found.payer), found.wallet, found.charged_msisdn)
+        wallet = found.wallet
+        if found.amount_minor and _is_sent_for_money(found):
+            wallet = _wallet(conn, found)
+            if wallet is None:
+                return f"its price is in {found.currency}, and who sent it has no wallet in {found.currency}"
+        names = (found.tariff_version, found.tariff_rule, revenue_of(found.currency), int(found.payer), wallet, found.charged_msisdn)
         said = (facts.provider, facts.promotion, facts.allowance, facts.trace)
         return Price(row["parts_charged"], *money, *names, *said, counter, units)
 
@@ -52,3 +58,18 @@ def _rated(rating: Rating, event: BillableEvent) -> Rated | None:
     if event.direction == Direction.MO:
         return rating.rated_mo(event)
     return rating.rated(event, event.peer_msisdn or event.charged_msisdn or "")
+
+
+def _is_sent_for_money(event: BillableEvent) -> bool:
+    """Whether the wallet of who sent it pays, and no phone, sponsor or provider."""
+    return event.direction == Direction.MT and event.payer in (Payer.SP, Payer.SOURCE) and event.fee_class != FeeClass.SP_COLLECTED
+
+
+def _wallet(conn: Connection, event: BillableEvent) -> int | None:
+    """The sender's wallet in the currency of the price: it was suspended before anybody knew in which."""
+    if event.wallet is not None and wallets.currency_of(conn, event.wallet) == event.currency:
+        return event.wallet
+    if event.im_account is None:
+        return partners.wallet_of_sender(conn, event.id, event.currency)
+    purse = im.purse_in(conn, event.im_account, event.currency)
+    return None if purse is None else purse.wallet

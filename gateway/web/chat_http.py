@@ -20,6 +20,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _STATUS_BY_REASON = {
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "no_credit": HTTPStatus.PAYMENT_REQUIRED,
+    "no_wallet": HTTPStatus.PAYMENT_REQUIRED,
     "registration_closed": HTTPStatus.FORBIDDEN,
     "foreign_page": HTTPStatus.FORBIDDEN,
     "opted_out": HTTPStatus.FORBIDDEN,

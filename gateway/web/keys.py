@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gateway.domain.failure import Refused, StoreUnavailable
 from gateway.domain.message import Front
+from gateway.services.accounts import sender_of
 from gateway.services.ports import Reader
 from gateway.services.submit import Sender
 from gateway.store import partners
@@ -123,4 +124,4 @@ def _digest(authorization: str | None) -> bytes:
 def _caller(partner: Partner | None) -> Caller | None:
     if partner is None or not partner.is_enabled:
         return None
-    return Caller(partner, Sender(int(Front.HTTP), partner.wallet, partner.id, partner=partner.name))
+    return Caller(partner, sender_of(partner, Front.HTTP))

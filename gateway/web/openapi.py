@@ -131,12 +131,23 @@ class Message(Answer):
 
 
 class Wallet(Answer):
-    """A partner's credit, in minor units."""
+    """What a partner has in one currency, in minor units."""
 
     available_minor: int
     held_minor: int
     posted_minor: int
     currency: str
+    limit_minor: int = Field(ge=0, description="Credit: how much more than what is available can be spent")
+
+
+class Balance(Answer):
+    """A partner's first wallet, and all it has; a price is paid from the wallet of its currency."""
+
+    available_minor: int
+    held_minor: int
+    posted_minor: int
+    currency: str
+    wallets: list[Wallet]
 
 
 class ReadinessCheck(Answer):
@@ -206,7 +217,7 @@ OPERATIONS = (
         {200: (Message,)},
         (400, 401, 402, 404, 408, 409, 413, 415, 422, 503),
     ),
-    Operation("GET", "/v1/balance", "get_balance", "Your wallet", {200: (Wallet,)}, (401, 503)),
+    Operation("GET", "/v1/balance", "get_balance", "Your wallets", {200: (Balance,)}, (401, 503)),
     Operation("GET", "/v1/openapi.json", "get_openapi", "This document", {200: "application/json"}, is_public=True),
     Operation("GET", "/healthz", "get_healthz", "Whether the process answers", {200: (Liveness,)}, is_public=True),
     Operation("GET", "/readyz", "get_readyz", "Whether work may be sent here", {200: (Readiness,), 503: (Readiness,)}, is_public=True),

@@ -105,7 +105,7 @@ def checked(response: aiohttp.ClientResponse, body: bytes) -> Any:
     elif response.method == "POST":
         (openapi.AcceptedBatch if "messages" in found else openapi.Accepted).model_validate(found)
     else:
-        models = {"/v1/messages": openapi.Message, "/v1/balance": openapi.Wallet, "/readyz": openapi.Readiness}
+        models = {"/v1/messages": openapi.Message, "/v1/balance": openapi.Balance, "/readyz": openapi.Readiness}
         next(model for path, model in models.items() if response.url.path.startswith(path)).model_validate(found)
     return found
 
