@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
 from billing import audit, book, bulk, money, names
 from billing.accounts import one as wallet_of
+from billing.accounts import open_wallet
 from billing.audit import Act
 from billing.errors import VoucherError
 from billing.schema_ledger import voucher, voucher_batch
@@ -19,6 +20,8 @@ VOUCHERS_MAX = 100_000
 VALUE_MINOR_MAX = 10**12
 BATCH_CHARS_MAX = 32
 CODE_OCTETS = 10
+CODE_CHARS_MAX = 64
+WORTHLESS = "this code brings nothing"
 _GROUP = 4
 # Crockford's: no letter can be taken for another or for a digit.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -85,30 +88,44 @@ def make(
     return codes
 
 
-def redeem(conn: Connection, code: str, wallet: int, *, new_id: Callable[[], int], now_us: int) -> Redeemed:
+def redeem(conn: Connection, code: str, wallet: int, *, actor: str, new_id: Callable[[], int], now_us: int) -> Redeemed:
     """Bring a voucher's value into a wallet, exactly once; the same wallet's repeat answers the same and brings nothing.
 
     Raises VoucherError, in words that do not tell a wrong code from one that another used: the door counts them against guessing.
     """
-    columns = (voucher.c.id, voucher.c.state, voucher.c.wallet, voucher_batch.c.value_minor, voucher_batch.c.currency)
-    query = select(*columns, voucher_batch.c.expires_at).join(voucher_batch, voucher_batch.c.id == voucher.c.batch_id)
-    row = conn.execute(query.where(voucher.c.code_hash == hash_of(code))).one_or_none()
+    row = _voucher(conn, code)
     if row is None:
-        raise VoucherError("this code brings nothing")
+        raise VoucherError(WORTHLESS)
     if row.state == State.REDEEMED and row.wallet == wallet:
         return Redeemed(row.id, wallet, row.value_minor, row.currency, False)
     into = wallet_of(conn, wallet)
-    if row.state != State.LIVE or row.expires_at <= now_us:
-        raise VoucherError("this code brings nothing")
+    if not _is_live(row, now_us):
+        raise VoucherError(WORTHLESS)
     if into.currency != row.currency:
         raise VoucherError(f"this voucher is in {row.currency}, and the wallet in {into.currency}")
     is_live = (voucher.c.id == row.id) & (voucher.c.state == int(State.LIVE))
     transfer_id = new_id()
     ended = {"state": int(State.REDEEMED), "wallet": wallet, "transfer_id": transfer_id, "ended_at": now_us}
     if conn.execute(update(voucher).where(is_live).values(ended)).rowcount != 1:
-        raise VoucherError("this code brings nothing")
+        raise VoucherError(WORTHLESS)
     book.top_up(conn, wallet, row.value_minor, f"voucher:{row.id}", transfer_id, now_us)
+    detail = {"amount_minor": row.value_minor, "currency": row.currency, "voucher": str(row.id)}
+    audit.record(conn, Act(actor, "redeem voucher", f"account:{wallet}", detail), now_us=now_us)
     return Redeemed(row.id, wallet, row.value_minor, row.currency, True)
+
+
+def redeem_for(conn: Connection, code: str, party: str, *, new_id: Callable[[], int], now_us: int) -> Redeemed:
+    """Bring a voucher that a party holds into its own wallet of the voucher's currency, which is opened where it is missing.
+
+    Raises VoucherError, in the same words for every code that brings this party nothing.
+    """
+    row = _voucher(conn, code)
+    wallet = None if row is None else book.find_account(conn, party, row.currency)
+    if row is None or (wallet is None and not _is_live(row, now_us)):
+        raise VoucherError(WORTHLESS)
+    if wallet is None:
+        wallet = open_wallet(conn, party, row.currency, actor=party, new_id=new_id, now_us=now_us)[0].id
+    return redeem(conn, code, wallet, actor=party, new_id=new_id, now_us=now_us)
 
 
 def void(conn: Connection, batch: str, *, actor: str, now_us: int, code: str = "") -> int:
@@ -165,6 +182,17 @@ def _refuse_unusable(batch: Batch, now_us: int) -> None:
         raise VoucherError(f"count: must be 1 to {VOUCHERS_MAX}")
     if batch.expires_at <= now_us:
         raise VoucherError("expiry: is over already")
+
+
+def _voucher(conn: Connection, code: str) -> Any:
+    """The voucher of a code with its batch's value; None where there is none."""
+    columns = (voucher.c.id, voucher.c.state, voucher.c.wallet, voucher_batch.c.value_minor, voucher_batch.c.currency)
+    query = select(*columns, voucher_batch.c.expires_at).join(voucher_batch, voucher_batch.c.id == voucher.c.batch_id)
+    return conn.execute(query.where(voucher.c.code_hash == hash_of(code))).one_or_none()
+
+
+def _is_live(row: Any, now_us: int) -> bool:
+    return bool(row.state == State.LIVE and row.expires_at > now_us)
 
 
 def _id_of(conn: Connection, name: str) -> int | None:

@@ -60,7 +60,7 @@ from gateway.tally import Tally
 from gateway.telemetry import Metrics
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
-from gateway.wiring_billing import carriers_of, ordering_of
+from gateway.wiring_billing import carriers_of, ordering_of, redeeming_of
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
@@ -224,6 +224,7 @@ class Gateway:
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
         self.chat = ChatService(world, writer, self.reception, self.catalogue)
+        self.redeeming = redeeming_of(settings, world, writer)
         self.messenger = Messenger(world, writer, reader, self._messenger_limits or _messenger_limits(settings))
         self.connector = EmbeddedConnector(world, self.messenger)
         self.connector_port = ConnectorPort(self.connector)
@@ -260,6 +261,7 @@ class Gateway:
             self.reception,
             self.reader,
             self.recall,
+            self.redeeming,
             checks=self._checks,
             metrics=self._scrape if settings.metrics.enabled else None,
             limits=limits,

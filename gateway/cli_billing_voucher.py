@@ -68,6 +68,7 @@ def redeem(
     party: str = typer.Argument(..., metavar="PARTY", help="Into whose wallet: partner:NAME, im:NUMBER or sponsor:NAME."),
     code: str = typer.Option("", "--code", metavar="CODE", help="The code; without it you are asked for it."),
     currency: str = typer.Option("", "--currency", metavar="CODE", help="Into the wallet in this currency, where there are several."),
+    who: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
@@ -77,10 +78,11 @@ def redeem(
     Example:
       bellhop billing voucher redeem im:10001 -c shop/bellhop.toml
     """
+    name = actor(who)
     typed = code or typer.prompt("code", hide_input=True, err=True)
     with writing(config) as opened, opened.engine.begin() as conn:
         wallet = accounts.of_party(conn, party, currency)[0]
-        done = vouchers.redeem(conn, typed, wallet.id, new_id=opened.new_id, now_us=opened.clock.now_us())
+        done = vouchers.redeem(conn, typed, wallet.id, actor=name, new_id=opened.new_id, now_us=opened.clock.now_us())
         now = accounts.one(conn, wallet.id)
     if as_json:
         told = {"party": party, "value_minor": done.value_minor, "currency": done.currency, "is_new": done.is_new}

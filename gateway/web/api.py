@@ -176,13 +176,20 @@ def _refusals(answers: Sequence[Answer], *, is_batch: bool) -> web.Response:
 
 def _wallets(conn: Connection, partner: Partner) -> dict[str, Any]:
     found = accounts.of_party(conn, f"partner:{partner.name}")
-    first = next(each for each in found if each.id == partner.wallet)
-    return {**_wallet(first), "wallets": [{**_wallet(each), "limit_minor": each.limit_minor} for each in found]}
+    first = wallet_fields(next(each for each in found if each.id == partner.wallet))
+    del first["limit_minor"]
+    return {**first, "wallets": [wallet_fields(each) for each in found]}
 
 
-def _wallet(each: Account) -> dict[str, Any]:
-    available = each.posted_minor - each.held_minor
-    return {"available_minor": available, "held_minor": each.held_minor, "posted_minor": each.posted_minor, "currency": each.currency}
+def wallet_fields(each: Account) -> dict[str, Any]:
+    """A wallet as JSON."""
+    return {
+        "available_minor": each.posted_minor - each.held_minor,
+        "held_minor": each.held_minor,
+        "posted_minor": each.posted_minor,
+        "currency": each.currency,
+        "limit_minor": each.limit_minor,
+    }
 
 
 # -- a message's life as JSON -----------------------------------------------------------------------------------------------

@@ -207,10 +207,10 @@ def _top_up(
 
 
 def _redeem(
-    conn: Connection, _desk: Desk, new_id: Callable[[], int], now_us: int, party: str, asked: VoucherAsked, _actor: str
+    conn: Connection, _desk: Desk, new_id: Callable[[], int], now_us: int, party: str, asked: VoucherAsked, actor: str
 ) -> dict[str, Any]:
     wallet = _wallet(conn, party, asked.currency)
-    done = vouchers.redeem(conn, asked.code, wallet.id, new_id=new_id, now_us=now_us)
+    done = vouchers.redeem(conn, asked.code, wallet.id, actor=actor, new_id=new_id, now_us=now_us)
     return {"party": party, "is_new": done.is_new, "value_minor": done.value_minor, "currency": done.currency}
 
 

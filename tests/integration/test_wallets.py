@@ -10,13 +10,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from billing import accounts
+from billing import accounts, vouchers
 from billing.money import Money
 from gateway.domain.credentials import hash_of_api_key
 from gateway.settings import Messenger, Service, Settings, ShortCode
 from gateway.smpp.consts import Status
 from gateway.store import consistency, partner_changes
-from gateway.web.openapi import Balance
+from gateway.web.openapi import Balance, Brought
 from tests.support.gateway import PARTNER, House, opened_gateway
 from tests.support.wire import HOST
 
@@ -115,3 +115,28 @@ async def test_a_person_in_the_messenger_pays_from_the_wallet_of_the_price(site:
     assert (status, sent["price_minor"], sent["currency"]) == (202, 25, "USD")
     assert set(await site.wallets(f"im:{made['account']}")) == {"CNY", "USD"}
     assert await site.faults() == []
+
+
+async def test_partners_and_people_bring_in_their_vouchers_and_no_one_elses(site: Site):
+    world = site.house.world
+    make = partial(vouchers.make, actor="ann", random_octets=world.entropy.token_bytes, new_id=world.next_id, now_us=1)
+    mine, theirs = await site.house.gateway.writer.run(make, vouchers.Batch("spring", 500, "USD", 2, 2**62))
+    _, made = await site.ask("POST", "/chat/api/register", {"nick": "Li", "password": "correct horse"}, key="")
+
+    by_partner = await site.ask("POST", "/v1/vouchers", {"code": mine})
+    stolen = await site.ask("POST", "/chat/api/vouchers", {"code": mine}, key=made["token"])
+    by_person = await site.ask("POST", "/chat/api/vouchers", {"code": theirs}, key=made["token"])
+
+    found = Brought.model_validate(by_partner[1])
+    assert (by_partner[0], found.amount_minor, found.is_new, found.wallet.posted_minor) == (200, 500, True, 500)
+    assert (stolen[0], stolen[1]["reason"]) == (422, "bad_code")
+    assert (by_person[0], by_person[1]["amount_minor"], by_person[1]["currency"]) == (200, 500, "USD")
+    assert await site.faults() == []
+
+
+@pytest.mark.parametrize("body", [{}, {"code": ""}, {"code": 5}, {"code": "x" * 65}, {"code": "x", "party": "im:10001"}, [], "x"])
+async def test_what_is_no_code_is_refused_and_not_counted_as_a_guess(site: Site, body: Any):
+    answers = [await site.ask("POST", "/v1/vouchers", body) for _ in range(7)]
+
+    assert {status for status, _ in answers} == {400}
+    assert (await site.ask("POST", "/v1/vouchers", {"code": "x"}))[1]["reason"] == "bad_code"

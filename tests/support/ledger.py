@@ -284,7 +284,7 @@ class LedgerMachine(RuleBasedStateMachine):
         code, _, currency = known.partition(" ")
 
         def step(conn: Any) -> Any:
-            return vouchers.redeem(conn, code, wallet, new_id=self.next_id, now_us=7)
+            return vouchers.redeem(conn, code, wallet, actor="li", new_id=self.next_id, now_us=7)
 
         if self.codes[known] not in (0, wallet) or currency != CURRENCIES[wallet]:
             self._refused(VoucherError, step)
