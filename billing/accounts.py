@@ -156,13 +156,15 @@ def set_limit(
 ) -> Credited:
     """Let a wallet go so far below zero. A limit raised by more than one person may grant becomes a request.
 
+    All that one person raised it by counts together, until two people have granted a limit: many small raises are one great one.
     Raises LedgerError for a limit that what is spent already exceeds.
     """
+    audit.lock(conn)
     before = one(conn, wallet)
     if not 0 <= limit_minor <= LIMIT_MINOR_MAX:
         raise LedgerError(f"limit: must be 0 to {Money(LIMIT_MINOR_MAX, before.currency)}")
     grown = limit_minor - before.limit_minor
-    if grown > 0 and limits.asks(grown, before.currency):
+    if grown > 0 and limits.asks(grown + _granted_alone(conn, wallet, actor), before.currency):
         payload = {"wallet": wallet, "from_minor": before.limit_minor, "limit_minor": limit_minor}
         cause = f"credit:{wallet}:{new_id()}"
         waiting = [each for each in approvals.page(conn, rows_max=1_000) if each.kind == "credit" and each.subject == f"account:{wallet}"]
@@ -231,6 +233,17 @@ def hold_ages(conn: Connection, *, now_us: int) -> list[HoldAge]:
         rows = conn.execute(query.group_by(transfer.c.currency).order_by(transfer.c.currency))
         found += [HoldAge(currency, days, int(holds), int(minor)) for currency, holds, minor in rows]
     return found
+
+
+def _granted_alone(conn: Connection, wallet: int, actor: str) -> int:
+    """By how much one person alone has raised a wallet's limit since two people last granted one; what he took back is taken off."""
+    granted = 0
+    for detail in audit.details(conn, "credit", f"account:{wallet}"):
+        if "approved_by" in detail.content:
+            granted = 0
+        elif detail.actor.casefold() == actor.casefold():
+            granted = max(0, granted + int(detail.content["to_minor"]) - int(detail.content["from_minor"]))
+    return granted
 
 
 def _columns() -> list[Any]:

@@ -17,6 +17,7 @@ from billing.vouchers import Batch, BatchState
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
 from gateway.errors import ConfigError, Refused
+from gateway.wiring_billing import limits_of
 
 DAYS_MAX = 3_650
 ROWS_MAX = 10_000
@@ -40,6 +41,8 @@ def make(
 ) -> None:
     """Make vouchers; their codes are written into a file for you alone, once, and are stored as hashes only.
 
+    Worth more than billing.approval_above, with all made alone within a day, they bring nothing until a second person agreed.
+
     \b
     Example:
       bellhop billing voucher make spring-2026 --count 500 --value 10.00 -o spring-2026.csv -c shop/bellhop.toml
@@ -55,12 +58,16 @@ def make(
         batch = Batch(name, minor, currency, count, until)
         world: dict[str, Any] = {"random_octets": opened.entropy.token_bytes, "new_id": opened.new_id, "now_us": now_us}
         with opened.engine.begin() as conn:
-            codes = vouchers.make(conn, batch, actor=actor_name, **world)
+            made = vouchers.make(conn, batch, actor=actor_name, limits=limits_of(opened.settings), **world)
             # Within the transaction: no vouchers without their codes on disk.
-            _write(output, batch, codes)
+            _write(output, batch, made.codes)
     told = {"batch": name, "vouchers": count, "value_minor": minor, "currency": currency, "expires_at": _time(until), "file": str(output)}
-    each = money.Money(minor, currency)
-    typer.echo(json.dumps(told) if as_json else f"{name}: {count} vouchers of {each}, good until {_time(until)}, in {output}")
+    if as_json:
+        typer.echo(json.dumps({**told, "approval_id": None if made.approval_id is None else str(made.approval_id)}))
+        return
+    typer.echo(f"{name}: {count} vouchers of {money.Money(minor, currency)}, good until {_time(until)}, in {output}")
+    if made.approval_id is not None:
+        typer.echo(f"{name}: they wait for a second person: `bellhop billing approval approve {made.approval_id}`")
 
 
 @voucher.command()

@@ -120,7 +120,7 @@ async def test_a_person_in_the_messenger_pays_from_the_wallet_of_the_price(site:
 async def test_partners_and_people_bring_in_their_vouchers_and_no_one_elses(site: Site):
     world = site.house.world
     make = partial(vouchers.make, actor="ann", random_octets=world.entropy.token_bytes, new_id=world.next_id, now_us=1)
-    mine, theirs = await site.house.gateway.writer.run(make, vouchers.Batch("spring", 500, "USD", 2, 2**62))
+    mine, theirs = (await site.house.gateway.writer.run(make, vouchers.Batch("spring", 500, "USD", 2, 2**62))).codes
     _, made = await site.ask("POST", "/chat/api/register", {"nick": "Li", "password": "correct horse"}, key="")
 
     by_partner = await site.ask("POST", "/v1/vouchers", {"code": mine})

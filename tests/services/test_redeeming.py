@@ -55,7 +55,7 @@ class Door:
         batch = Batch(f"b{next(self._octets)}", minor, currency, 1, expires_at)
         with self.engine.begin() as conn:
             made = vouchers.make(conn, batch, actor="li", random_octets=self._random, new_id=self.next_id, now_us=1)
-        return made[0]
+        return made.codes[0]
 
     def _random(self, octets: int) -> bytes:
         return next(self._octets).to_bytes(octets, "big")

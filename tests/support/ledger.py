@@ -272,7 +272,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         codes = self._transact(
             lambda conn: vouchers.make(conn, batch, actor="li", random_octets=lambda _: next(octets), new_id=self.next_id, now_us=1)
-        )
+        ).codes
 
         self.codes |= {f"{code} {CURRENCIES[wallet]}": 0 for code in codes}
 
