@@ -46,9 +46,10 @@ def list_requests(
         typer.echo(json.dumps({"requests": [_fields(each, now_us) for each in found]}, ensure_ascii=False))
         return
     for each in found:
-        amount = money.Money(each.amount_minor, each.currency)
         decided = f", by {each.decided_by}" if each.decided_by else ""
-        typer.echo(f"{each.id}  {each.kind:<9}  {amount}  {each.subject}  asked by {each.requested_by}  {_state(each, now_us)}{decided}")
+        typer.echo(
+            f"{each.id}  {each.kind:<9}  {_amount(each)}  {each.subject}  asked by {each.requested_by}  {_state(each, now_us)}{decided}"
+        )
     if not found:
         typer.echo("nothing waits for a second person")
 
@@ -137,9 +138,12 @@ def _decision(done: Decided, now_us: int) -> dict[str, Any]:
 
 def _decided_line(done: Decided) -> str:
     of = done.approval
-    amount = money.Money(of.amount_minor, of.currency)
     outcome = f": {json.dumps(dict(done.outcome))}" if done.outcome else ""
-    return f"{of.id}: {of.kind} of {amount} on {of.subject} {of.state.name.lower()} by {of.decided_by}{outcome}"
+    return f"{of.id}: {of.kind} of {_amount(of)} on {of.subject} {of.state.name.lower()} by {of.decided_by}{outcome}"
+
+
+def _amount(each: Approval) -> str:
+    return str(money.Money(each.amount_minor, each.currency)) if each.currency else "no money"
 
 
 def _state(each: Approval, now_us: int) -> str:
@@ -148,7 +152,7 @@ def _state(each: Approval, now_us: int) -> str:
 
 def _fields(each: Approval, now_us: int) -> dict[str, Any]:
     at = {name: _time(value) if (value := getattr(each, name)) else None for name in ("requested_at", "expires_at", "decided_at")}
-    return {**each._asdict(), "id": str(each.id), "payload": json.loads(each.payload), "state": _state(each, now_us), **at}
+    return {**each._asdict(), "id": str(each.id), "payload": each.content, "state": _state(each, now_us), **at}
 
 
 def _time(at_us: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 from sqlalchemy import Connection
 
+import billing.revisions  # noqa: F401 - who approves a revision here needs what executes it
 from billing import accounts, approvals, book, money, refunds, vouchers
 from billing.errors import MoneyError
 from billing.refunds import Refund
