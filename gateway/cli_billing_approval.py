@@ -11,8 +11,9 @@ import typer
 
 from billing import approvals, audit, money
 from billing.approvals import Approval, Decided, State
-from gateway.cli_staff import ACTOR_OPTION, actor
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
+from gateway.cli_books import at_desk
+from gateway.cli_staff import ACTOR_OPTION
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.wiring_billing import booking_of
 
 EXIT_BROKEN = 1
@@ -124,12 +125,10 @@ def verify(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
 
 
 def _decide(request: int, is_approved: bool, who: str, as_json: bool, config: Path) -> None:
-    name = actor(who)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        now_us = opened.clock.now_us()
-        booking = booking_of(opened.settings)
-        done = approvals.decide(conn, request, actor=name, approve=is_approved, into=booking, new_id=opened.new_id, now_us=now_us)
-    typer.echo(json.dumps(_decision(done, now_us), ensure_ascii=False) if as_json else _decided_line(done))
+    with at_desk(config, who) as desk:
+        booking = booking_of(desk.opened.settings)
+        done = approvals.decide(desk.conn, request, actor=desk.by, approve=is_approved, into=booking, **desk.world)
+    typer.echo(json.dumps(_decision(done, desk.now_us), ensure_ascii=False) if as_json else _decided_line(done))
 
 
 def _decision(done: Decided, now_us: int) -> dict[str, Any]:

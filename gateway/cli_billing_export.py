@@ -15,13 +15,13 @@ import typer
 from billing import calendar, revisions, runs
 from billing.carriers import Carrier
 from billing.cdr import RECORD_TYPES
-from billing.errors import PeriodError
 from billing.export import Desk, Written, check_order, export, revise
 from billing.files import LocalFiles
 from billing.money import exponent, format_minor
 from billing.profile import Profile
 from billing.runs import Books, Order, Told
 from gateway.cli_billing_progress import progress
+from gateway.cli_books import carrier_named, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, writing
 from gateway.errors import ConfigError, Refused
@@ -163,26 +163,18 @@ def _of_carrier(order: Order, carrier: Carrier, first: int, after: int) -> Order
 
 
 def _zone(opened: Opened, order: Order) -> Any:
-    carrier = carriers_of(opened.settings).named(order.carrier)
-    assert carrier is not None
-    return carrier.zone
+    return carrier_named(opened, order.carrier).zone
 
 
 def _carriers(opened: Opened, name: str) -> list[Carrier]:
-    known = carriers_of(opened.settings)
-    if not name:
-        return list(known)
-    found = known.named(name)
-    if found is None:
-        raise ConfigError([f"--carrier: there is no carrier {name!r}; known are: {', '.join(each.name for each in known)}"])
-    return [found]
+    return [carrier_named(opened, name)] if name else list(carriers_of(opened.settings))
 
 
 def _days(period: str, since: str, until: str) -> tuple[int, int]:
     if period and (since or until):
         raise ConfigError(["--period: give it, or --from and --to"])
     if period:
-        return calendar.days(_period(period, "--period"))
+        return calendar.days(period_of("--period", period))
     if not since or not until:
         raise ConfigError(["--period: give a month like 2026-11 or a day like 2026-11-24, or --from and --to"])
     first, after = _day(since, "--from"), _day(until, "--to")
@@ -194,17 +186,10 @@ def _days(period: str, since: str, until: str) -> tuple[int, int]:
 def _day(typed: str, option: str) -> int:
     if len(typed) > len("2026-11-24"):
         raise ConfigError([f"{option}: {typed[:40]!r}: files are made of whole days on the carrier's clock; give a day like 2026-11-24"])
-    day = _period(typed, option)
+    day = period_of(option, typed)
     if calendar.is_month(day):
         raise ConfigError([f"{option}: {typed!r} is a month; give a day like 2026-11-24, or --period {typed}"])
     return day
-
-
-def _period(typed: str, option: str) -> int:
-    try:
-        return calendar.parse(typed)
-    except PeriodError as error:
-        raise ConfigError([f"{option}: {error}"]) from None
 
 
 def _folder(folder: Path | None) -> Path:

@@ -40,7 +40,7 @@ class Sender(NamedTuple):
     im_account: int | None = None
     im_message_id: int | None = None
     partner: str = ""  # its name, for routing
-    wallets: tuple[tuple[str, int], ...] = ()  # that of most of its prices first
+    wallets: tuple[tuple[str, int], ...] = ()  # the one it was made with first
 
 
 class Submission(NamedTuple):
