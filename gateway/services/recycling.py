@@ -32,6 +32,12 @@ def price_of(conn: Connection, rating: Rating, revenue_of: Callable[[str], int])
             return "no version of the tariff holds at its time, or no rule of it fits"
         if rated.reason:
             return rated.reason
+        if _is_sent_for_money(rated.event):
+            # Before it is counted: a counter may be that of the wallet.
+            wallet = _wallet(conn, rated.event)
+            if wallet is None and rated.event.amount_minor:
+                return f"its price is in {rated.event.currency}, and who sent it has no wallet in {rated.event.currency}"
+            rated = rated._replace(event=rated.event._replace(wallet=wallet))
         counter, units = None, 0
         if rated.rule is not None:
             rated, counter, counted = rating.counted(conn, rated)
@@ -40,12 +46,7 @@ def price_of(conn: Connection, rating: Rating, revenue_of: Callable[[str], int])
         if parts < row["parts"] and found.fee_class not in BY_PART_CLASSES:
             return "not all of it was delivered, and it is charged as a whole: discard it"
         money = (found.quantity, found.unit_price_minor, found.amount_minor, facts.tax_minor, int(found.fee_class), found.currency)
-        wallet = found.wallet
-        if found.amount_minor and _is_sent_for_money(found):
-            wallet = _wallet(conn, found)
-            if wallet is None:
-                return f"its price is in {found.currency}, and who sent it has no wallet in {found.currency}"
-        names = (found.tariff_version, found.tariff_rule, revenue_of(found.currency), int(found.payer), wallet, found.charged_msisdn)
+        names = (found.tariff_version, found.tariff_rule, revenue_of(found.currency), int(found.payer), found.wallet, found.charged_msisdn)
         said = (facts.provider, facts.promotion, facts.allowance, facts.trace)
         return Price(row["parts_charged"], *money, *names, *said, counter, units)
 
@@ -61,7 +62,7 @@ def _rated(rating: Rating, event: BillableEvent) -> Rated | None:
 
 
 def _is_sent_for_money(event: BillableEvent) -> bool:
-    """Whether the wallet of who sent it pays, and no phone, sponsor or provider."""
+    """Whether the wallet of who sent it pays where there is something to pay, and no phone, sponsor or provider."""
     return event.direction == Direction.MT and event.payer in (Payer.SP, Payer.SOURCE) and event.fee_class != FeeClass.SP_COLLECTED
 
 

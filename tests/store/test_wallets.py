@@ -7,17 +7,24 @@ from itertools import count
 import pytest
 from sqlalchemy import Connection
 
-from billing import accounts, audit, book
+from billing import accounts, audit, book, booking, suspense
+from billing.check import check
 from billing.errors import ReferenceReusedError, UnknownAccountError
 from billing.event import FeeClass
 from billing.money import Money
+from billing.tariff.rule import Model, Rule
+from billing.tariff.version import FOREVER_US, Matcher, Version
 from gateway.domain.address import Address
 from gateway.domain.failure import Refused
-from gateway.domain.message import Front, UnknownOutcome
+from gateway.domain.message import Front, State, UnknownOutcome
+from gateway.services import recycling
 from gateway.services.accounts import sender_of
-from gateway.services.catalogue import Catalogue, Service
+from gateway.services.catalogue import NO_RATING, Catalogue, Service
+from gateway.services.outcome import Ended, Outcome
+from gateway.services.rating import Prices, Rating
 from gateway.services.submit import Accepting, Draft, Drafting, Submission
 from gateway.store import im, partners
+from gateway.store.messages import Ending
 from gateway.store.partners import Partner
 
 NOW = 1_800_000_000_000_000
@@ -49,13 +56,27 @@ class Shop:
         )
         return found.id, is_new
 
-    def draft(self, service: Service) -> Draft:
+    def draft(self, service: Service, rating: Rating = NO_RATING) -> Draft:
         partner = partners.by_name(self.conn, "acme")
         assert partner is not None
-        catalogue = Catalogue({"chat": service}, {}, "chat", "1066", self.revenues["CNY"], (), revenues=self.revenues)
+        catalogue = Catalogue({"chat": service}, {}, "chat", "1066", self.revenues["CNY"], (), rating=rating, revenues=self.revenues)
         self.accepting = Accepting(self.revenues["CNY"], catalogue=catalogue)
         submission = Submission(sender_of(partner, Front.HTTP), Address("1066", 0, 1), Address("8613900000100", 1, 1), "chat", "hello")
         return Drafting(catalogue).draft(submission, self.next_id(), NOW, 0.0, link="sim", reserve=lambda *_: True)
+
+    def delivered(self, draft: Draft) -> int:
+        """A draft from its acceptance to its receipt; its charge."""
+        assert self.accepting.accept_many(self.conn, [draft]) == [None]
+        (flight,) = draft.flights()
+        ending = Ending(flight, State.DELIVERED, NOW + 1, None, None, "a")
+        Outcome().end_many(self.conn, [Ended(ending, self.next_id())])
+        return draft.message.id
+
+    def recycle(self, event_id: int, rating: Rating) -> str | None:
+        """Price a suspended message again; why it stays."""
+        price_of = recycling.price_of(self.conn, rating, self.revenues.__getitem__)
+        into = booking.DEFAULT
+        return suspense.recycle(self.conn, event_id, price_of, into=into, journal_seq=self.next_id(), actor="ann", now_us=NOW + DAY_US)
 
     def held(self, wallet: int) -> int:
         return book.balance(self.conn, wallet).held
@@ -109,6 +130,23 @@ def test_no_wallet_in_the_currency_is_refused_unless_it_is_free(shop: Shop):
 
     assert refused.value.reason == "no_wallet"
     assert (free.event.wallet, shop.accepting.accept_many(shop.conn, [free])) == (None, [None])
+
+
+def test_what_was_suspended_is_paid_from_the_wallet_of_the_price_it_gets(shop: Shop):
+    rating = Rating(booking.DEFAULT, suspends=True)
+    rule = Rule("chat", Model.PER_PART, 30, "USD", service="chat", count_by="payer", free_per_month=1)
+    rating.reload(Prices((Matcher(Version("main", 1, 0, FOREVER_US, (rule._replace(service="other"),))),), {}, (1, 1, 1)))
+    first, second = (shop.delivered(shop.draft(SERVICE, rating)) for _ in range(2))
+    rating.reload(Prices((Matcher(Version("main", 1, 0, FOREVER_US, (rule,))),), {}, (1, 1, 2)))
+
+    refused = shop.recycle(first, rating)
+    dollars, _ = shop.top_up("partner:acme", 100, "USD", "a")
+    done = [shop.recycle(each, rating) for each in (first, second)]
+
+    assert refused == "its price is in USD, and who sent it has no wallet in USD"
+    assert done == [None, None]
+    assert book.balance(shop.conn, dollars).posted == 70
+    assert {each.invariant for each in check(shop.conn)} == set()
 
 
 def test_an_account_of_the_messenger_has_a_purse_for_each_currency(shop: Shop):
