@@ -79,6 +79,10 @@ class Keys:
             raise Refused("unauthorized", "this API key is not known, or its partner is disabled", field="Authorization")
         return caller
 
+    def forget(self, authorization: str | None) -> None:
+        """Look the caller up anew at its next request: something of it changed just now."""
+        self._known.pop(_digest(authorization), None)
+
     async def _look_up(self, digest: bytes) -> Caller | None:
         """One look-up per key at a time: whoever else comes with the same key waits for it."""
         under_way = self._lookups.get(digest)

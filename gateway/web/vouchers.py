@@ -27,9 +27,12 @@ class VoucherApi:
 
     async def post(self, request: web.Request) -> web.Response:
         """Redeem a code for the caller; on disk when this answers."""
-        caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
+        authorization = request.headers.get(hdrs.AUTHORIZATION)
+        caller = await self._keys.find(authorization)
         code = code_of(parse(await read_body(request, self._limits)))
         done = await self._redeeming.redeem(f"partner:{caller.partner.name}", code, address=request.remote or "")
+        if done.wallet.currency not in dict(caller.partner.wallets):
+            self._keys.forget(authorization)  # what it brought can be spent at once
         return web.Response(body=orjson.dumps(brought_fields(done)), content_type=JSON, headers=_NO_STORE)
 
 

@@ -124,11 +124,13 @@ async def test_partners_and_people_bring_in_their_vouchers_and_no_one_elses(site
     _, made = await site.ask("POST", "/chat/api/register", {"nick": "Li", "password": "correct horse"}, key="")
 
     by_partner = await site.ask("POST", "/v1/vouchers", {"code": mine})
+    spent = await site.ask("POST", "/v1/messages", {"to": TO, "text": "hello", "service": "world"})
     stolen = await site.ask("POST", "/chat/api/vouchers", {"code": mine}, key=made["token"])
     by_person = await site.ask("POST", "/chat/api/vouchers", {"code": theirs}, key=made["token"])
 
     found = Brought.model_validate(by_partner[1])
     assert (by_partner[0], found.amount_minor, found.is_new, found.wallet.posted_minor) == (200, 500, True, 500)
+    assert (spent[0], spent[1]["price"]["currency"]) == (202, "USD")
     assert (stolen[0], stolen[1]["reason"]) == (422, "bad_code")
     assert (by_person[0], by_person[1]["amount_minor"], by_person[1]["currency"]) == (200, 500, "USD")
     assert await site.faults() == []
