@@ -16,6 +16,7 @@ from billing.approvals import DEFAULT_LIMITS, Deed, Limits
 from billing.audit import Act
 from billing.errors import LedgerError, NameRefusedError, UnknownAccountError
 from billing.event import TransferState
+from billing.money import Money
 from billing.schema import account, transfer
 
 LIMIT_MINOR_MAX = 10**15
@@ -130,6 +131,19 @@ def page(conn: Connection, *, kind: str = "", after: tuple[str, str] = ("", ""),
     return [Account(*row) for row in conn.execute(query.order_by(party, currency).limit(rows_max))]
 
 
+def top_up(
+    conn: Connection, party: str, amount: Money, reference: str, *, actor: str, new_id: Callable[[], int], now_us: int
+) -> tuple[Account, bool]:
+    """Bring money into a party's wallet of its currency, once per reference, and open that where it is missing; and whether it came now."""
+    known = [each for each in of_party(conn, party) if each.currency == amount.currency]
+    wallet = known[0] if known else open_wallet(conn, party, amount.currency, actor=actor, new_id=new_id, now_us=now_us)[0]
+    done = book.top_up(conn, wallet.id, amount.amount_minor, reference, new_id(), now_us)
+    if done.is_new:
+        detail = {"amount_minor": amount.amount_minor, "currency": amount.currency, "transfer": str(done.transfer_id)}
+        audit.record(conn, Act(actor, "top up", f"account:{wallet.id}", detail), now_us=now_us)
+    return one(conn, wallet.id), done.is_new
+
+
 def set_limit(
     conn: Connection,
     wallet: int,
@@ -142,13 +156,15 @@ def set_limit(
 ) -> Credited:
     """Let a wallet go so far below zero. A limit raised by more than one person may grant becomes a request.
 
+    All that one person raised it by counts together, until two people have granted a limit: many small raises are one great one.
     Raises LedgerError for a limit that what is spent already exceeds.
     """
+    audit.lock(conn)
     before = one(conn, wallet)
     if not 0 <= limit_minor <= LIMIT_MINOR_MAX:
-        raise LedgerError(f"limit: must be 0 to {money.Money(LIMIT_MINOR_MAX, before.currency)}")
+        raise LedgerError(f"limit: must be 0 to {Money(LIMIT_MINOR_MAX, before.currency)}")
     grown = limit_minor - before.limit_minor
-    if grown > 0 and limits.asks(grown, before.currency):
+    if grown > 0 and limits.asks(grown + _granted_alone(conn, wallet, actor), before.currency):
         payload = {"wallet": wallet, "from_minor": before.limit_minor, "limit_minor": limit_minor}
         cause = f"credit:{wallet}:{new_id()}"
         waiting = [each for each in approvals.page(conn, rows_max=1_000) if each.kind == "credit" and each.subject == f"account:{wallet}"]
@@ -219,6 +235,17 @@ def hold_ages(conn: Connection, *, now_us: int) -> list[HoldAge]:
     return found
 
 
+def _granted_alone(conn: Connection, wallet: int, actor: str) -> int:
+    """By how much one person alone has raised a wallet's limit since two people last granted one; what he took back is taken off."""
+    granted = 0
+    for detail in audit.details(conn, "credit", f"account:{wallet}"):
+        if "approved_by" in detail.content:
+            granted = 0
+        elif detail.actor.casefold() == actor.casefold():
+            granted = max(0, granted + int(detail.content["to_minor"]) - int(detail.content["from_minor"]))
+    return granted
+
+
 def _columns() -> list[Any]:
     return [account.c[name] for name in Account._fields]
 
@@ -236,8 +263,8 @@ def _change_limit(conn: Connection, before: Account, limit_minor: int, actor: st
     is_enough = (account.c.id == before.id) & (account.c.limit_minor == before.limit_minor)
     is_enough &= account.c.posted_minor - account.c.held_minor + limit_minor >= 0
     if conn.execute(update(account).where(is_enough).values(limit_minor=limit_minor)).rowcount != 1:
-        spent = money.Money(before.held_minor - before.posted_minor, before.currency)
-        raise LedgerError(f"limit: {money.Money(limit_minor, before.currency)} is less than the {spent} that were spent on credit")
+        spent = Money(before.held_minor - before.posted_minor, before.currency)
+        raise LedgerError(f"limit: {Money(limit_minor, before.currency)} is less than the {spent} that were spent on credit")
     detail: dict[str, object] = {"from_minor": before.limit_minor, "to_minor": limit_minor, "currency": before.currency}
     if approved_by:
         detail["approved_by"] = approved_by

@@ -58,7 +58,7 @@ class Request(NamedTuple):
     subject: str
     payload: Mapping[str, Any]  # what JSON can hold
     amount_minor: int
-    currency: str
+    currency: str  # empty: it moves no money
     requested_by: str
 
 
@@ -78,6 +78,12 @@ class Approval(NamedTuple):
     state: State
     decided_by: str | None
     decided_at: int | None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The payload, read."""
+        found: dict[str, Any] = json.loads(self.payload)
+        return found
 
 
 class Decided(NamedTuple):
@@ -163,7 +169,7 @@ def decide(
         executor = _executors.get(asked.kind)
         if executor is None:
             raise ApprovalError(f"nothing here can do what request {approval_id} asks for: {asked.kind}")
-        outcome = executor(conn, Deed(json.loads(asked.payload), asked.requested_by, actor, into, new_id, now_us))
+        outcome = executor(conn, Deed(asked.content, asked.requested_by, actor, into, new_id, now_us))
     return Decided(one(conn, approval_id), outcome)
 
 

@@ -43,20 +43,33 @@ class Entry(NamedTuple):
     hash: str
 
 
+class Detail(NamedTuple):
+    """Who did something, when, and what the act says of itself."""
+
+    actor: str
+    at: int
+    content: Mapping[str, Any]
+
+
 def record(conn: Connection, act: Act, *, now_us: int) -> int:
     """Append an act; its number. Raises AuditError for an actor without a name."""
     try:
         names.checked(act.actor, "actor", ACTOR_CHARS_MAX)
     except NameRefusedError as error:
         raise AuditError(str(error)) from None
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("LOCK TABLE audit_log IN EXCLUSIVE MODE"))
+    lock(conn)
     last = conn.execute(select(audit_log.c.seq, audit_log.c.hash).order_by(audit_log.c.seq.desc()).limit(1)).first()
     seq, previous = (1, _GENESIS) if last is None else (last.seq + 1, last.hash)
     detail = json.dumps(dict(act.detail), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     row = {"seq": seq, "at": now_us, "actor": act.actor, "act": act.act, "subject": act.subject, "detail": detail}
     conn.execute(audit_log.insert(), {**row, "previous": previous, "hash": _hash(previous, row)})
     return seq
+
+
+def lock(conn: Connection) -> None:
+    """Let nobody else write an act until this transaction ends: for who weighs what was done before against what is done now."""
+    if conn.dialect.name == "postgresql":  # SQLite has one writer
+        conn.execute(text("LOCK TABLE audit_log IN EXCLUSIVE MODE"))
 
 
 def entries(conn: Connection, *, after: int = 0, subject: str = "", actor: str = "", rows_max: int = 100) -> list[Entry]:
@@ -68,6 +81,13 @@ def entries(conn: Connection, *, after: int = 0, subject: str = "", actor: str =
     if actor:
         query = query.where(columns.actor == actor)
     return [Entry(*row) for row in conn.execute(query.order_by(columns.seq).limit(rows_max))]
+
+
+def details(conn: Connection, act: str, subject: str) -> list[Detail]:
+    """All acts of one name on one thing with what they say, oldest first."""
+    columns = audit_log.c
+    query = select(columns.actor, columns.at, columns.detail).where(columns.subject == subject, columns.act == act)
+    return [Detail(actor, at, json.loads(detail)) for actor, at, detail in conn.execute(query.order_by(columns.seq))]
 
 
 def broken_at(conn: Connection) -> int | None:

@@ -37,6 +37,12 @@ INVARIANTS = (
         OR transfer.posted_minor <> voucher_batch.value_minor OR transfer.currency <> voucher_batch.currency))""",
     ),
     Invariant(
+        "voucher_was_agreed_to",
+        "no voucher is redeemed of a batch that a second person was asked about and did not approve",
+        """SELECT voucher.id FROM voucher JOIN approval ON approval.cause = 'vouchers:' || CAST(voucher.batch_id AS VARCHAR(20))
+        WHERE voucher.state = 10 AND approval.state <> 10""",
+    ),
+    Invariant(
         "voucher_has_its_batch",
         "a batch has as many vouchers as were made",
         """SELECT voucher_batch.id FROM voucher_batch

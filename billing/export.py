@@ -22,6 +22,7 @@ from billing.formats.choice import encoder as encoder_of
 from billing.formats.shape import Encoder, Head, RowEncoder
 from billing.manifest import Described, Recount
 from billing.profile import Profile, checked, from_spec
+from billing.revisions import Revision
 from billing.run_files import FileState, RunFile
 from billing.runs import GATHER_ROWS, Books, Order, RunState, Told
 
@@ -70,25 +71,30 @@ def export(desk: Desk, order: Order) -> list[Written]:
         return _write_all(desk, order)
 
 
-def revise(desk: Desk, order: Order, run_id: int, reason: str) -> list[Written]:
-    """Write the files of a run anew as their next revision; `order` says who does it and in which form. The ones before stay."""
-    before = runs.by_id(desk.books, run_id)
-    if not 0 < len(reason) <= REASON_CHARS_MAX or not reason.isprintable():
-        raise ExportError(f"a revision needs a reason of 1 to {REASON_CHARS_MAX} printable characters")
-    if order.approved_by is None:
-        raise ExportError("a revision replaces files that were given away: name who approved it")
+def revise(desk: Desk, order: Order, revision: Revision) -> list[Written]:
+    """Write the files of a run anew as their next revision; `order` says who does it and in which form. The ones before stay.
+
+    The same revision again goes on where it was interrupted, and gives the same bytes.
+    """
+    before = runs.by_id(desk.books, revision.run_id)
+    if revision.approved_by.casefold() == order.created_by.casefold():
+        raise ExportError("who approves an export is another person than who makes it")
     if before.profile != order.profile.name:
-        raise ExportError(f"run {run_id} is of profile {before.profile}; revise it with that one")
+        raise ExportError(f"run {before.id} is of profile {before.profile}; revise it with that one")
     order = order._replace(profile=checked(order.profile), carrier=before.carrier, first=before.first_day, after=before.after_day)
     order = order._replace(service=before.service, provider=before.provider, zone=before.zone)
     check_order(order)
     _layout(order.profile, order.zone, desk.mask_key)
     with _at_work(desk, order):
-        runs.open_revision(desk.books, before, order, reason=reason, run_id=desk.new_id(), now_us=desk.now_us)
-        return [each for each in _write_all(desk, order) if each.is_new]
-
-
-REASON_CHARS_MAX = 160
+        reason, approved_by = revision.reason, revision.approved_by
+        opened = runs.revision_of(desk.books, before.id)
+        if opened is None or (opened.reason, opened.approved_by) != (reason, approved_by):
+            runs.open_revision(desk.books, before, order, reason=reason, approved_by=approved_by, run_id=desk.new_id(), now_us=desk.now_us)
+            opened = runs.revision_of(desk.books, before.id)
+        written = [each for each in _write_all(desk, order) if each.run_id == opened.id]
+    if not written:
+        raise ExportError(f"run {before.id} was revised, and its revision too; name the newest")
+    return written
 
 
 def check_order(order: Order) -> None:
@@ -98,8 +104,6 @@ def check_order(order: Order) -> None:
             raise ExportError(f"not fit for a file's name: {name[:40]!r}")
     if order.first >= order.after or calendar.is_month(order.first) or calendar.is_month(order.after):
         raise ExportError("an export is of whole days, and begins before it ends")
-    if order.approved_by is not None and order.approved_by == order.created_by:
-        raise ExportError("who approves an export is another person than who makes it")
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -57,7 +57,6 @@ class Order(NamedTuple):
     node: str
     producer: str
     created_by: str
-    approved_by: str | None = None
     service: str | None = None
     provider: str | None = None
 
@@ -88,7 +87,7 @@ def open_run(books: Books, order: Order, span: calendar.Span, *, run_id: int, no
         _note(conn, order, "export", run_id, {"profile": order.profile.name, "carrier": order.carrier, "days": days}, now_us)
 
 
-def open_revision(books: Books, before: Any, order: Order, *, reason: str, run_id: int, now_us: int) -> None:
+def open_revision(books: Books, before: Any, order: Order, *, reason: str, approved_by: str, run_id: int, now_us: int) -> None:
     """Begin a revision of a written run: the same charges, told anew in the profile's form of today."""
     if before.state != RunState.WRITTEN:
         raise ExportError(f"run {before.id} is not written yet; export its days again first")
@@ -100,12 +99,14 @@ def open_revision(books: Books, before: Any, order: Order, *, reason: str, run_i
         "revision": before.revision + 1,
         "supersedes": before.id,
         "reason": reason,
+        "approved_by": approved_by,
         "created_at": now_us,
     }
     try:
         with books.writing() as conn:
             conn.execute(export_run.insert(), row)
-            _note(conn, order, "export-revise", run_id, {"supersedes": str(before.id), "reason": reason}, now_us)
+            detail: dict[str, object] = {"supersedes": str(before.id), "reason": reason, "approved_by": approved_by}
+            _note(conn, order, "export-revise", run_id, detail, now_us)
     except IntegrityError as error:
         raise ExportError(f"run {before.id} is revised by another one already; name the newest") from error
 
@@ -166,6 +167,12 @@ def by_id(books: Books, run_id: int) -> Any:
     return run
 
 
+def revision_of(books: Books, run_id: int) -> Any:
+    """The run whose files replace those of this one; None while there is none."""
+    with books.reading() as conn:
+        return conn.execute(select(export_run).where(export_run.c.supersedes == run_id)).one_or_none()
+
+
 def mark_written(books: Books, run_id: int, now_us: int) -> None:
     """Note that the manifests of all its files stand; what was written once keeps its first date."""
     values = {"state": int(RunState.WRITTEN), "written_at": now_us}
@@ -210,13 +217,10 @@ def _facts(order: Order) -> dict[str, Any]:
         "carrier": order.carrier,
         "zone": order.zone,
         "created_by": order.created_by,
-        "approved_by": order.approved_by,
     }
 
 
 def _note(conn: Connection, order: Order, act: str, run_id: int, detail: dict[str, object], now_us: int) -> None:
-    if order.approved_by is not None:
-        detail["approved_by"] = order.approved_by
     audit.record(conn, Act(order.created_by, act, f"export:{run_id}", detail), now_us=now_us)
 
 

@@ -60,7 +60,7 @@ from gateway.tally import Tally
 from gateway.telemetry import Metrics
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
-from gateway.wiring_billing import carriers_of, ordering_of
+from gateway.wiring_billing import carriers_of, ordering_of, redeeming_of
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
@@ -120,14 +120,18 @@ class Gateway:
         await self.writer.open()
         currency = settings.services[0].currency if settings.services else "CNY"
         house = await self.writer.run(_ensure_house, currency, [world.next_id() for _ in book.House._fields], world.clock.now_us())
-        for other in {each.currency for each in settings.offers} - {currency}:
-            await self.writer.run(_ensure_house, other, [world.next_id() for _ in book.House._fields], world.clock.now_us())
+        revenues = {}
+        sold_in = {each.currency for each in settings.services} | {each.currency for each in settings.offers}
+        for other in sorted(sold_in - {currency}):
+            ids = [world.next_id() for _ in book.House._fields]
+            revenues[other] = (await self.writer.run(_ensure_house, other, ids, world.clock.now_us())).revenue
         self.books = Booking(carriers_of(settings))
         await self.writer.run(self.books.open_books)
         self._profiles = wiring.text_profiles(settings)
         rating = Rating(self.books, plan=settings.billing.plan, suspends=settings.billing.unrated == "suspend")
         self.tariffs = Tariffs(world, self.writer, self.reader, rating)
         self.catalogue = wiring.catalogue_of(settings, house.revenue, self._profiles, self.tariffs.rating)
+        self.catalogue.revenues.update(revenues)
         self.tariffs.revenues = self.catalogue.revenues
         await self.tariffs.refresh()
         self._wire()
@@ -220,6 +224,7 @@ class Gateway:
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
         self.chat = ChatService(world, writer, self.reception, self.catalogue)
+        self.redeeming = redeeming_of(settings, world, writer)
         self.messenger = Messenger(world, writer, reader, self._messenger_limits or _messenger_limits(settings))
         self.connector = EmbeddedConnector(world, self.messenger)
         self.connector_port = ConnectorPort(self.connector)
@@ -256,6 +261,7 @@ class Gateway:
             self.reception,
             self.reader,
             self.recall,
+            self.redeeming,
             checks=self._checks,
             metrics=self._scrape if settings.metrics.enabled else None,
             limits=limits,

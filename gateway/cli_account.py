@@ -8,7 +8,9 @@ from pathlib import Path
 import typer
 
 from billing import money
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, check_credit, reading, secret_from, top_up, writing
+from gateway.cli_staff import ACTOR_OPTION
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, secret_from, writing
+from gateway.cli_top_up import AMOUNT, CURRENCY, REFERENCE, asked_for, first_credit, top_up
 from gateway.connectors.embedded.limits import Limits
 from gateway.connectors.embedded.text import check_name, check_password
 from gateway.domain import credentials, failure
@@ -24,8 +26,8 @@ def add(
     password: str | None = typer.Option(None, "--password", help="Seen by whoever lists processes; better one of the next two."),
     password_file: Path | None = typer.Option(None, "--password-file", metavar="FILE", help="Take the password from a file."),
     password_prompt: bool = typer.Option(False, "--password-prompt", help="Ask for the password."),
-    credit: int | None = typer.Option(
-        None, "--credit", metavar="AMOUNT", help="First credit in minor units; else messenger.initial_credit."
+    credit: str = typer.Option(
+        "", "--credit", metavar="AMOUNT", help='First credit, in minor units or as "12.50 CNY"; else messenger.initial_credit.'
     ),
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
@@ -42,14 +44,12 @@ def add(
         secret = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
     if secret is None:
         raise ConfigError(["a password is needed: --password-prompt, --password-file or --password"])
-    if credit is not None:
-        check_credit(credit, "--credit", least=0)
     with writing(config) as opened:
         limits = Limits()
         _check(nick, secret, limits)
         salt = opened.entropy.token_bytes(credentials.SALT_OCTETS)
         password_hash = credentials.hash_of_password(secret, salt, passes=limits.hash_passes, memory_kib=limits.hash_memory_kib)
-        first = opened.settings.messenger.initial_credit if credit is None else credit
+        first = first_credit(credit, opened.currency).amount_minor if credit else opened.settings.messenger.initial_credit
         ids = tuple(opened.new_id() for _ in range(im.SPARE_IDS))
         new = im.NewAccount(nick, password_hash, limits.account_number_min, opened.currency, first, ids, opened.clock.now_us())
         with opened.engine.begin() as conn:
@@ -84,27 +84,26 @@ def list_accounts(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> 
 @account.command("top-up")
 def top_up_account(
     number: int = typer.Argument(..., metavar="NUMBER", help="The account's number."),
-    amount: int = typer.Argument(..., metavar="AMOUNT", help="In minor units."),
-    reference: str | None = typer.Option(
-        None, "--reference", metavar="TEXT", help="Your receipt's number; the same one twice counts once."
-    ),
+    amount: str = AMOUNT,
+    currency: str = CURRENCY,
+    reference: str = REFERENCE,
+    who: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
     """Bring money into an account's wallet.
 
     \b
-    Example:
+    Examples:
       bellhop account top-up 10001 5000 --reference card-77 -c shop/bellhop.toml
+      bellhop account top-up 10001 "50.00 CNY" --reference card-78 --as ann
     """
-    check_credit(amount, "AMOUNT", least=1)
+    asked = asked_for(f"im:{number}", amount, currency, reference, who)
     with writing(config) as opened, opened.engine.begin() as conn:
         if im.find_account(conn, number) is None:
             raise Refused(f"there is no account {number}; `bellhop account list` shows them")
-        done = top_up(opened, conn, f"im:{number}", amount, reference or f"cli:{opened.new_id()}")
-    told = "topped up" if done.is_new else "this reference was topped up before"
-    line = f"{number}: {told}; {money.Money(done.available_minor, done.currency)} free"
-    typer.echo(json.dumps({"account": number, **done._asdict()}) if as_json else line)
+        done = top_up(opened, conn, asked)
+    typer.echo(json.dumps({"account": number, **done._asdict()}) if as_json else f"{number}: {done.told}")
 
 
 def _check(nick: str, password: str, limits: Limits) -> None:

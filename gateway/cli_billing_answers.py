@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from billing import calendar, view, why
 from billing.carriers import Carriers
-from billing.errors import PeriodError
 from billing.why import Charged, Window
+from gateway.cli_books import period_of
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading
 from gateway.domain.address import AddressError, msisdn
 from gateway.domain.ids import ID_MAX, id_floor
@@ -95,14 +95,10 @@ def _many(conn: Connection, whom: str, window: Window) -> list[Charged]:
 
 def _window(since: str, until: str, rows_max: int, opened: Opened) -> Window:
     zone = carriers_of(opened.settings).default.zone
-    least, before = 0, Window().before
-    try:
-        if since:
-            least = min(id_floor(calendar.span_of(calendar.parse(since), zone).from_us), ID_MAX)
-        if until:
-            before = min(id_floor(calendar.span_of(calendar.parse(until), zone).from_us), ID_MAX)
-    except PeriodError as error:
-        raise ConfigError([f"--from, --to: {error}"]) from None
+    least, before = (
+        min(id_floor(calendar.span_of(period_of(option, typed), zone).from_us), ID_MAX) if typed else otherwise
+        for option, typed, otherwise in (("--from", since, 0), ("--to", until, Window().before))
+    )
     return Window(least, before, rows_max)
 
 

@@ -11,8 +11,9 @@ import typer
 
 from billing import approvals, audit, money
 from billing.approvals import Approval, Decided, State
-from gateway.cli_staff import ACTOR_OPTION, actor
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
+from gateway.cli_books import at_desk
+from gateway.cli_staff import ACTOR_OPTION
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.wiring_billing import booking_of
 
 EXIT_BROKEN = 1
@@ -46,9 +47,10 @@ def list_requests(
         typer.echo(json.dumps({"requests": [_fields(each, now_us) for each in found]}, ensure_ascii=False))
         return
     for each in found:
-        amount = money.Money(each.amount_minor, each.currency)
         decided = f", by {each.decided_by}" if each.decided_by else ""
-        typer.echo(f"{each.id}  {each.kind:<9}  {amount}  {each.subject}  asked by {each.requested_by}  {_state(each, now_us)}{decided}")
+        typer.echo(
+            f"{each.id}  {each.kind:<9}  {_amount(each)}  {each.subject}  asked by {each.requested_by}  {_state(each, now_us)}{decided}"
+        )
     if not found:
         typer.echo("nothing waits for a second person")
 
@@ -123,12 +125,10 @@ def verify(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
 
 
 def _decide(request: int, is_approved: bool, who: str, as_json: bool, config: Path) -> None:
-    name = actor(who)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        now_us = opened.clock.now_us()
-        booking = booking_of(opened.settings)
-        done = approvals.decide(conn, request, actor=name, approve=is_approved, into=booking, new_id=opened.new_id, now_us=now_us)
-    typer.echo(json.dumps(_decision(done, now_us), ensure_ascii=False) if as_json else _decided_line(done))
+    with at_desk(config, who) as desk:
+        booking = booking_of(desk.opened.settings)
+        done = approvals.decide(desk.conn, request, actor=desk.by, approve=is_approved, into=booking, **desk.world)
+    typer.echo(json.dumps(_decision(done, desk.now_us), ensure_ascii=False) if as_json else _decided_line(done))
 
 
 def _decision(done: Decided, now_us: int) -> dict[str, Any]:
@@ -137,9 +137,12 @@ def _decision(done: Decided, now_us: int) -> dict[str, Any]:
 
 def _decided_line(done: Decided) -> str:
     of = done.approval
-    amount = money.Money(of.amount_minor, of.currency)
     outcome = f": {json.dumps(dict(done.outcome))}" if done.outcome else ""
-    return f"{of.id}: {of.kind} of {amount} on {of.subject} {of.state.name.lower()} by {of.decided_by}{outcome}"
+    return f"{of.id}: {of.kind} of {_amount(of)} on {of.subject} {of.state.name.lower()} by {of.decided_by}{outcome}"
+
+
+def _amount(each: Approval) -> str:
+    return str(money.Money(each.amount_minor, each.currency)) if each.currency else "no money"
 
 
 def _state(each: Approval, now_us: int) -> str:
@@ -148,7 +151,7 @@ def _state(each: Approval, now_us: int) -> str:
 
 def _fields(each: Approval, now_us: int) -> dict[str, Any]:
     at = {name: _time(value) if (value := getattr(each, name)) else None for name in ("requested_at", "expires_at", "decided_at")}
-    return {**each._asdict(), "id": str(each.id), "payload": json.loads(each.payload), "state": _state(each, now_us), **at}
+    return {**each._asdict(), "id": str(each.id), "payload": each.content, "state": _state(each, now_us), **at}
 
 
 def _time(at_us: int) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -17,11 +15,11 @@ from billing.errors import DeliveryError
 from billing.files import LocalFiles
 from billing.run_files import FileState
 from billing.runs import Books
+from gateway.cli_books import both_doors
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
 from gateway.errors import ConfigError
 from gateway.settings_billing import ExportTarget
-from gateway.store.engine import open_reading
 
 EXIT_FAILED = 3
 _STATES = {state.name.lower(): state.name for state in FileState}
@@ -45,7 +43,7 @@ def deliver(
       bellhop billing deliver -o charges --target drop -c shop/bellhop.toml
       bellhop billing deliver -o charges --profile cmcc --json
     """
-    with writing(config) as opened, _books(opened) as books:
+    with writing(config) as opened, both_doors(opened) as books:
         place = _target(opened, profile, target, config)
         who = actor(staff)
         done: list[dict[str, object]] = []
@@ -132,7 +130,7 @@ def list_files(
 
 
 def _answered(file_name: str, state: FileState, text: str, staff: str, as_json: bool, config: Path) -> None:
-    with writing(config) as opened, _books(opened) as books:
+    with writing(config) as opened, both_doors(opened) as books:
         is_new = delivery.answer(books, file_name, state, actor=actor(staff), text=text, now_us=opened.clock.now_us())
     told = state.name.lower()
     typer.echo(
@@ -149,15 +147,6 @@ def _brought(opened: Opened, books: Books, place: Target, name: str, folder: Pat
         return str(error)
     delivery.mark_delivered(books, name, place.name, actor=who, now_us=opened.clock.now_us())
     return None
-
-
-@contextmanager
-def _books(opened: Opened) -> Iterator[Books]:
-    engine = open_reading(opened.settings.store.url)
-    try:
-        yield Books(engine.begin, opened.engine.begin)
-    finally:
-        engine.dispose()
 
 
 def _target(opened: Opened, profile: str, name: str, config: Path) -> Target:

@@ -12,24 +12,26 @@ from typing import Any
 
 import typer
 
-from billing import calendar, runs
+from billing import calendar, revisions, runs
 from billing.carriers import Carrier
 from billing.cdr import RECORD_TYPES
-from billing.errors import PeriodError
 from billing.export import Desk, Written, check_order, export, revise
 from billing.files import LocalFiles
 from billing.money import exponent, format_minor
+from billing.profile import Profile
 from billing.runs import Books, Order, Told
 from gateway.cli_billing_progress import progress
+from gateway.cli_books import carrier_named, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, writing
 from gateway.errors import ConfigError, Refused
 from gateway.store.engine import open_reading, open_writing
-from gateway.wiring_billing import carriers_of, mask_key_of, profile_of
+from gateway.wiring_billing import carriers_of, limits_of, mask_key_of, profile_of
 
 # Traffic goes first: the scheduler, and with it the disk, prefers the gateway.
 _NICENESS = 10
 _PAGE_CACHE_KIB = 8_192
+DEFAULT_PROFILE = Profile().name
 
 
 def export_charges(
@@ -38,37 +40,45 @@ def export_charges(
     since: str = typer.Option("", "--from", metavar="DAY", help="First day, instead of --period."),
     until: str = typer.Option("", "--to", metavar="DAY", help="First day that is not in it any more."),
     carrier: str = typer.Option("", "--carrier", metavar="NAME", help="Only the books of this carrier; without it, of each."),
-    profile: str = typer.Option("charge", "--profile", metavar="NAME", help="Form of the files, one of [[export_profiles]]."),
+    profile: str = typer.Option(DEFAULT_PROFILE, "--profile", metavar="NAME", help="Form of the files, one of [[export_profiles]]."),
     service: str | None = typer.Option(None, "--service", metavar="NAME", help="Only charges of this service."),
     provider: str | None = typer.Option(None, "--provider", metavar="NAME", help="Only charges of this content provider."),
     folder: Path | None = typer.Option(None, "-o", "--output", metavar="DIR", help="Folder for the files; made when it is not there."),
     is_preview: bool = typer.Option(False, "--preview", help="Count and sum what would be exported, and write nothing."),
-    revised: int | None = typer.Option(None, "--revise", metavar="RUN", help="Write the files of a run anew, as their next revision."),
+    revised: int | None = typer.Option(None, "--revise", metavar="RUN", help="Ask a second person for the next revision of a run's files."),
     reason: str = typer.Option("", "--reason", metavar="TEXT", help="Why a run is revised."),
-    approved_by: str | None = typer.Option(None, "--approved-by", metavar="NAME", help="Who approved it; needed for a revision."),
+    approval: int | None = typer.Option(None, "--approval", metavar="REQUEST", help="Write the revision that this request asked for."),
     staff: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
     """Write the charges of a month, a day or some days as files with manifests; days are those on each carrier's clock.
 
-    Repeated, it gives the same bytes again; charges booked meanwhile come in one more file. Safe beside a running gateway.
+    Repeated, it gives the same bytes again; charges booked meanwhile come in one more file. Safe beside a running gateway. Files that
+    were given away are replaced in three steps: --revise asks, a second person approves, --approval writes.
 
     \b
     Examples:
       bellhop billing export --period 2026-11 --preview -c shop/bellhop.toml
       bellhop billing export --period 2026-11 --carrier cmcc -o charges -c shop/bellhop.toml
       bellhop billing export --from 2026-11-01 --to 2026-11-08 --profile analysts -o charges --json
-      bellhop billing export --revise 1782417800000000255 --reason "wrong link names" --approved-by zhao -o charges
+      bellhop billing export --revise 1782417800000000255 --reason "wrong link names"
+      bellhop billing export --approval 1782417900000000255 -o charges
     """
     if context.invoked_subcommand is not None:
         return
     with writing(config) as opened, _books(opened) as books:
-        order = _order(opened, profile, service, provider, actor(staff), approved_by)
-        if revised is not None:
-            _refuse_both(revised, period or since or until or carrier or service or provider)
-            written = _revised(opened, books, order, revised, reason, _folder(folder))
+        name = actor(staff)
+        if revised is not None or approval is not None:
+            others = (period, since, until, carrier, service, provider, profile != DEFAULT_PROFILE, is_preview)
+            _refuse_others(revised, approval, reason, any(others))
+            if revised is not None:
+                _tell_asked(*_asked(opened, revised, reason, name), as_json)
+                return
+            assert approval is not None
+            written = _revised(opened, books, name, approval, _folder(folder))
         else:
+            order = _order(opened, profile, service, provider, name)
             first, after = _days(period, since, until)
             orders = [_of_carrier(order, each, first, after) for each in _carriers(opened, carrier)]
             for each in orders:
@@ -93,10 +103,20 @@ def _exported(opened: Opened, books: Books, orders: list[Order], folder: Path) -
     return written
 
 
-def _revised(opened: Opened, books: Books, order: Order, run_id: int, reason: str, folder: Path) -> list[Written]:
+def _asked(opened: Opened, run_id: int, reason: str, name: str) -> tuple[int, int]:
+    """The run and the request that its revision became."""
+    world: dict[str, Any] = {"limits": limits_of(opened.settings), "new_id": opened.new_id, "now_us": opened.clock.now_us()}
+    with opened.engine.begin() as conn:
+        return run_id, revisions.ask(conn, run_id, reason, actor=name, **world)[0].id
+
+
+def _revised(opened: Opened, books: Books, name: str, approval: int, folder: Path) -> list[Written]:
+    with books.reading() as conn:
+        revision = revisions.approved(conn, approval)
+    order = _order(opened, runs.by_id(books, revision.run_id).profile, None, None, name)
     _give_way()
     with _disk_told(), progress() as told:
-        return revise(_desk(opened, books, folder, told), order, run_id, reason)
+        return revise(_desk(opened, books, folder, told), order, revision)
 
 
 @contextmanager
@@ -131,11 +151,11 @@ def _books(opened: Opened) -> Iterator[Books]:
         writer.dispose()
 
 
-def _order(opened: Opened, profile: str, service: str | None, provider: str | None, made_by: str, approved_by: str | None) -> Order:
+def _order(opened: Opened, profile: str, service: str | None, provider: str | None, made_by: str) -> Order:
     settings = opened.settings
     producer = f"bellhop {version('bellhop')}"
     place = (settings.billing.carrier, settings.billing.time_zone, 0, 0)
-    return Order(*place, profile_of(settings, profile), settings.billing.node, producer, made_by, approved_by, service, provider)
+    return Order(*place, profile_of(settings, profile), settings.billing.node, producer, made_by, service, provider)
 
 
 def _of_carrier(order: Order, carrier: Carrier, first: int, after: int) -> Order:
@@ -143,26 +163,18 @@ def _of_carrier(order: Order, carrier: Carrier, first: int, after: int) -> Order
 
 
 def _zone(opened: Opened, order: Order) -> Any:
-    carrier = carriers_of(opened.settings).named(order.carrier)
-    assert carrier is not None
-    return carrier.zone
+    return carrier_named(opened, order.carrier).zone
 
 
 def _carriers(opened: Opened, name: str) -> list[Carrier]:
-    known = carriers_of(opened.settings)
-    if not name:
-        return list(known)
-    found = known.named(name)
-    if found is None:
-        raise ConfigError([f"--carrier: there is no carrier {name!r}; known are: {', '.join(each.name for each in known)}"])
-    return [found]
+    return [carrier_named(opened, name)] if name else list(carriers_of(opened.settings))
 
 
 def _days(period: str, since: str, until: str) -> tuple[int, int]:
     if period and (since or until):
         raise ConfigError(["--period: give it, or --from and --to"])
     if period:
-        return calendar.days(_period(period, "--period"))
+        return calendar.days(period_of("--period", period))
     if not since or not until:
         raise ConfigError(["--period: give a month like 2026-11 or a day like 2026-11-24, or --from and --to"])
     first, after = _day(since, "--from"), _day(until, "--to")
@@ -174,17 +186,10 @@ def _days(period: str, since: str, until: str) -> tuple[int, int]:
 def _day(typed: str, option: str) -> int:
     if len(typed) > len("2026-11-24"):
         raise ConfigError([f"{option}: {typed[:40]!r}: files are made of whole days on the carrier's clock; give a day like 2026-11-24"])
-    day = _period(typed, option)
+    day = period_of(option, typed)
     if calendar.is_month(day):
         raise ConfigError([f"{option}: {typed!r} is a month; give a day like 2026-11-24, or --period {typed}"])
     return day
-
-
-def _period(typed: str, option: str) -> int:
-    try:
-        return calendar.parse(typed)
-    except PeriodError as error:
-        raise ConfigError([f"{option}: {error}"]) from None
 
 
 def _folder(folder: Path | None) -> Path:
@@ -193,9 +198,22 @@ def _folder(folder: Path | None) -> Path:
     return folder
 
 
-def _refuse_both(run_id: int, other: object) -> None:
-    if other:
-        raise ConfigError([f"--revise {run_id}: the run says its days, carrier and filters; leave them out"])
+def _refuse_others(run_id: int | None, approval: int | None, reason: str, has_others: bool) -> None:
+    if run_id is not None and approval is not None:
+        raise ConfigError(["--approval: it says which run is revised; leave --revise out"])
+    option = "--approval" if run_id is None else "--revise"
+    if has_others:
+        raise ConfigError([f"{option}: the run says its days, carrier, profile and filters; leave them out"])
+    if approval is not None and reason:
+        raise ConfigError(["--approval: the request says the reason; leave --reason out"])
+
+
+def _tell_asked(run_id: int, approval_id: int, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"run_id": str(run_id), "approval_id": str(approval_id)}))
+        return
+    typer.echo(f"{run_id}: waits for a second person: `bellhop billing approval approve {approval_id}`")
+    typer.echo(f"then `bellhop billing export --approval {approval_id} -o DIR` writes the files")
 
 
 def _tell_written(written: list[Written], folder: Path, as_json: bool) -> None:

@@ -16,8 +16,9 @@ from billing.calendar import EPOCH
 from billing.errors import MoneyError
 from billing.event import TransferState
 from billing.refunds import Asked, Corrected, Refund, Refunded
-from gateway.cli_staff import ACTOR_OPTION, actor
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
+from gateway.cli_books import Desk, at_desk
+from gateway.cli_staff import ACTOR_OPTION
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.errors import ConfigError
 from gateway.wiring_billing import booking_of, limits_of
 
@@ -53,12 +54,11 @@ def refund(
       bellhop billing refund 7306115497984000 --amount 0.10 --reason wrong-price --reference case-77
       bellhop billing refund 7306115497984000 --double --reason no-order --as li
     """
-    name = actor(who)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        currency = refunds.currency_of(conn, charge)
-        times = opened.settings.billing.refund_multiplier if double else 1
-        asked = Refund(charge, _minor(amount, currency), reason, reference or _own_reference(opened), name, times)
-        done = refunds.refund(conn, asked, **_world(opened))
+    with at_desk(config, who) as desk:
+        currency = refunds.currency_of(desk.conn, charge)
+        times = desk.opened.settings.billing.refund_multiplier if double else 1
+        asked = Refund(charge, _minor(amount, currency), reason, reference or _own_reference(desk), desk.by, times)
+        done = refunds.refund(desk.conn, asked, **_world(desk))
     typer.echo(_json(done, currency) if as_json else _refund_line(done, currency))
 
 
@@ -131,10 +131,8 @@ def open_wallet(
       bellhop billing account open partner:acme --currency USD -c shop/bellhop.toml
       bellhop billing account open sponsor:radio --currency CNY
     """
-    name = actor(who)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        world: dict[str, Any] = {"new_id": opened.new_id, "now_us": opened.clock.now_us()}
-        found, is_new = accounts.open_wallet(conn, party, currency, actor=name, **world)
+    with at_desk(config, who) as desk:
+        found, is_new = accounts.open_wallet(desk.conn, party, currency, actor=desk.by, **desk.world)
     told = "opened" if is_new else "was open before"
     typer.echo(json.dumps({**_wallet(found), "is_new": is_new}) if as_json else f"{party}: wallet in {currency} {told}")
 
@@ -182,12 +180,10 @@ def set_credit(
     Example:
       bellhop billing account credit partner:acme 500.00 -c shop/bellhop.toml
     """
-    name = actor(who)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        wallet = accounts.of_party(conn, party, currency)[0]
+    with at_desk(config, who) as desk:
+        wallet = accounts.of_party(desk.conn, party, currency)[0]
         minor = _minor(limit, wallet.currency, "AMOUNT")
-        world: dict[str, Any] = {"new_id": opened.new_id, "now_us": opened.clock.now_us(), "limits": limits_of(opened.settings)}
-        done = accounts.set_limit(conn, wallet.id, minor or 0, actor=name, **world)
+        done = accounts.set_limit(desk.conn, wallet.id, minor or 0, actor=desk.by, limits=limits_of(desk.opened.settings), **desk.world)
     if as_json:
         request = None if done.approval_id is None else str(done.approval_id)
         typer.echo(json.dumps({**_wallet(done.account), "approval_id": request}))
@@ -272,27 +268,21 @@ class _Call(NamedTuple):
 
 
 def _correct(call: _Call, as_json: bool, config: Path) -> None:
-    name = actor(call.who)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        currency = refunds.currency_of(conn, call.charge)
-        reference = call.reference or _own_reference(opened)
-        asked = Asked(call.charge, _minor(call.amount, currency), call.reason, reference, name)
-        done = call.act(conn, asked, **_world(opened))
+    with at_desk(config, call.who) as desk:
+        currency = refunds.currency_of(desk.conn, call.charge)
+        reference = call.reference or _own_reference(desk)
+        asked = Asked(call.charge, _minor(call.amount, currency), call.reason, reference, desk.by)
+        done = call.act(desk.conn, asked, **_world(desk))
     typer.echo(_json(done, currency) if as_json else _line(done, call.told))
 
 
-def _world(opened: Opened) -> dict[str, Any]:
-    settings = opened.settings
-    return {
-        "into": booking_of(settings),
-        "new_id": opened.new_id,
-        "now_us": opened.clock.now_us(),
-        "limits": limits_of(settings),
-    }
+def _world(desk: Desk) -> dict[str, Any]:
+    settings = desk.opened.settings
+    return {**desk.world, "into": booking_of(settings), "limits": limits_of(settings)}
 
 
-def _own_reference(opened: Opened) -> str:
-    return f"cli:{opened.new_id()}"
+def _own_reference(desk: Desk) -> str:
+    return f"cli:{desk.opened.new_id()}"
 
 
 def _minor(typed: str, currency: str, option: str = "--amount") -> int | None:

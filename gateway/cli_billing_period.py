@@ -12,21 +12,17 @@ from sqlalchemy import Connection
 from billing import calendar, periods, view
 from billing.calendar import EPOCH, Span
 from billing.carriers import Carrier, Carriers
-from billing.errors import PeriodError
 from billing.event import ChargeState, RecordType
 from billing.periods import Closing, Period, Total
-from billing.runs import Books
+from gateway.cli_books import CARRIER_OPTION, at_desk, both_doors, carrier_named, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
 from gateway.domain.ids import ID_MAX, id_floor
-from gateway.errors import ConfigError
 from gateway.store import leaks
-from gateway.store.engine import open_reading
 from gateway.wiring_billing import carriers_of, grace_s_of
 
 period = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Days and months of a carrier's books.")
 
-CARRIER_OPTION = typer.Option("", "--carrier", metavar="NAME", help="Whose books; without it, those of billing.carrier.")
 _PERIOD = typer.Argument(..., metavar="PERIOD", help="A day like 2026-11-24, or a month like 2026-11.")
 
 
@@ -48,24 +44,21 @@ def close(
       bellhop billing close 2026-10 -c shop/bellhop.toml
       bellhop billing close 2026-11-23 --carrier cmcc-gd --now --as ann
     """
-    by, wanted = actor(who), parsed("PERIOD", of)
+    by, wanted = actor(who), period_of("PERIOD", of)
     with writing(config) as opened:
         whose = carrier_named(opened, carrier)
-        reader = open_reading(opened.settings.store.url)
-        try:
+        with both_doors(opened) as books:
             span = calendar.span_of(wanted, whose.zone)
-            with reader.begin() as conn:
+            with books.reading() as conn:
                 held = _held(conn, carriers_of(opened.settings), whose, span)
             grace_us = grace_s_of(opened.settings, whose.name) * 1_000_000
             closing = Closing(whose, wanted, by, opened.clock.now_us(), grace_us, is_now, held)
-            closed = periods.close(Books(reader.begin, opened.engine.begin), closing)
+            closed = periods.close(books, closing)
             if lock and closed.state is periods.PeriodState.CLOSED:
                 with opened.engine.begin() as conn:
                     closed = periods.lock(conn, whose.name, wanted, actor=by, now_us=opened.clock.now_us())
-            with reader.begin() as conn:
+            with books.reading() as conn:
                 totals = periods.kept_totals(conn, whose.name, wanted)
-        finally:
-            reader.dispose()
     if as_json:
         typer.echo(json.dumps({**fields(closed), "totals": [total_fields(each) for each in totals]}))
         return
@@ -109,7 +102,7 @@ def show(of: str = _PERIOD, carrier: str = CARRIER_OPTION, as_json: bool = JSON_
     Example:
       bellhop billing period show 2026-10 -c shop/bellhop.toml
     """
-    wanted = parsed("PERIOD", of)
+    wanted = period_of("PERIOD", of)
     with reading(config) as opened, opened.engine.begin() as conn:
         whose = carrier_named(opened, carrier).name
         found = periods.find(conn, whose, wanted)
@@ -131,9 +124,9 @@ def lock_period(
     Example:
       bellhop billing period lock 2026-10 --as bob -c shop/bellhop.toml
     """
-    by, wanted = actor(who), parsed("PERIOD", of)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        locked = periods.lock(conn, carrier_named(opened, carrier).name, wanted, actor=by, now_us=opened.clock.now_us())
+    wanted = period_of("PERIOD", of)
+    with at_desk(config, who) as desk:
+        locked = periods.lock(desk.conn, carrier_named(desk.opened, carrier).name, wanted, actor=desk.by, now_us=desk.now_us)
     typer.echo(json.dumps(fields(locked)) if as_json else _line(locked))
 
 
@@ -149,7 +142,7 @@ def show_leaks(
       bellhop billing leaks --period 2026-10 -c shop/bellhop.toml
     """
     with reading(config) as opened, opened.engine.begin() as conn:
-        span = calendar.span_of(parsed("--period", of), carriers_of(opened.settings).default.zone) if of else None
+        span = calendar.span_of(period_of("--period", of), carriers_of(opened.settings).default.zone) if of else None
         found = leaks.report(conn, None if span is None else (span.from_us, span.to_us))
     if as_json:
         typer.echo(json.dumps({"leaks": [{**each._asdict(), "amount": view.money(each.amount_minor, each.currency)} for each in found]}))
@@ -159,24 +152,6 @@ def show_leaks(
     for each in found:
         money = view.money(each.amount_minor, each.currency)
         typer.echo(f"{each.link}  {each.service}  {each.parts} part(s) delivered late  {money} not charged")
-
-
-def parsed(name: str, typed: str) -> int:
-    """A period as typed; raises ConfigError naming the argument."""
-    try:
-        return calendar.parse(typed)
-    except PeriodError as error:
-        raise ConfigError([f"{name}: {error}"]) from None
-
-
-def carrier_named(opened: Opened, name: str) -> Carrier:
-    """The carrier of this name, the default one for none; raises ConfigError."""
-    carriers = carriers_of(opened.settings)
-    found = carriers.named(name) if name else carriers.default
-    if found is None:
-        known = ", ".join(each.name for each in carriers)
-        raise ConfigError([f"--carrier: there is no carrier {name[:32]!r}; known are: {known}"])
-    return found
 
 
 def fields(found: Period) -> dict[str, Any]:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 
 from billing import calendar, carrier_files, recon, resolutions, statement_profile
-from billing.booking import Booking
 from billing.carrier_files import Import, Source
-from billing.carriers import Carrier
 from billing.errors import BillingError
 from billing.matching import Class, Tier
 from billing.money import format_minor
 from billing.recon import Run
 from billing.recon_sides import RunState
 from billing.resolutions import Answer, Resolution, World
-from billing.runs import Books
+from gateway.cli_books import CARRIER_OPTION, PERIOD_OPTION, both_doors, carrier_named, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
 from gateway.errors import ConfigError
-from gateway.store.engine import open_reading
-from gateway.wiring_billing import carriers_of
+from gateway.wiring_billing import booking_of
 
-CARRIER_OPTION = typer.Option("", "--carrier", metavar="NAME", help="The carrier.  [default: billing.carrier of the configuration]")
-PERIOD_OPTION = typer.Option(..., "--period", metavar="DAY|MONTH", help="2026-10, or 2026-10-05.")
 WITHIN = "within tolerance"
 _ITEM = re.compile(r"([0-9]{1,9})/([0-9]{1,9})", re.ASCII)
 _CLASSES = ", ".join(each.name for each in Class)
@@ -38,13 +31,6 @@ _WAYS = {each.name.lower(): each for each in Resolution}
 reconcile = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Compare a carrier's file with the books, and resolve the differences."
 )
-
-
-class _Doors(NamedTuple):
-    """The store through both doors, for work that reads much and writes in short transactions."""
-
-    opened: Opened
-    books: Books
 
 
 @reconcile.command("import")
@@ -63,12 +49,12 @@ def import_file(
     Example:
       bellhop billing reconcile import cmcc_202610.csv --profile cmcc.toml --carrier cmcc-gd --period 2026-10
     """
-    who, month = actor(acting), _period(period)
+    who, month = actor(acting), period_of("--period", period)
     read = statement_profile_of(profile)
     if not file.is_file():
         raise ConfigError([f"{file}: no such file"])
-    with _doors(config) as (opened, books):
-        wanted = Import(_carrier(opened, carrier), month, read, who)
+    with writing(config) as opened, both_doors(opened) as books:
+        wanted = Import(carrier_named(opened, carrier), month, read, who)
         source = Source(file.name, lambda: file.open("rb"))
         done = carrier_files.import_file(books, source, wanted, file_id=opened.new_id(), now_us=opened.clock.now_us())
     if as_json:
@@ -93,10 +79,10 @@ def run(
     Example:
       bellhop billing reconcile run --carrier cmcc-gd --period 2026-10
     """
-    who, month = actor(acting), _period(period)
-    with _doors(config) as (opened, books):
+    who, month = actor(acting), period_of("--period", period)
+    with writing(config) as opened, both_doors(opened) as books:
         now_us = opened.clock.now_us()
-        made, is_new = recon.compare(books, _carrier(opened, carrier), month, actor=who, now_us=now_us)
+        made, is_new = recon.compare(books, carrier_named(opened, carrier), month, actor=who, now_us=now_us)
         if made.is_within and made.state is RunState.REVIEW:
             resolutions.resolve_all(books, made.number, Answer(Resolution.ACCEPT_CARRIER, who, WITHIN), _world(opened))
         with books.reading() as conn:
@@ -218,7 +204,7 @@ def resolve(
         raise ConfigError(["name the items, or give --run and --class"])
     wanted, by_run, answer = _class(kind), _by_run(typed or []), Answer(how, who, reason)
     done: list[dict[str, Any]] = []
-    with _doors(config) as (opened, books):
+    with writing(config) as opened, both_doors(opened) as books:
         if number:
             with books.reading() as conn:
                 recon.shown(conn, number)
@@ -269,7 +255,7 @@ def drop(
       bellhop billing reconcile drop 1782417797900951807 --as li
     """
     who = actor(acting)
-    with _doors(config) as (opened, books):
+    with writing(config) as opened, both_doors(opened) as books:
         carrier_files.drop(books, file_id, actor=who, now_us=opened.clock.now_us())
     typer.echo(f"file {file_id} is taken out")
 
@@ -284,33 +270,8 @@ def statement_profile_of(path: Path) -> statement_profile.Profile:
         raise ConfigError([f"--profile: {path}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}"]) from None
 
 
-@contextmanager
-def _doors(config: Path) -> Iterator[_Doors]:
-    with writing(config) as opened:
-        engine = open_reading(opened.settings.store.url)
-        try:
-            yield _Doors(opened, Books(engine.begin, opened.engine.begin))
-        finally:
-            engine.dispose()
-
-
 def _world(opened: Opened) -> World:
-    return World(Booking(carriers_of(opened.settings)), opened.new_id, opened.clock.now_us())
-
-
-def _carrier(opened: Opened, name: str) -> Carrier:
-    carriers = carriers_of(opened.settings)
-    found = carriers.named(name) if name else carriers.default
-    if found is None:
-        raise ConfigError([f"--carrier: there is no carrier {name[:32]!r}; there are {', '.join(each.name for each in carriers)}"])
-    return found
-
-
-def _period(typed: str) -> int:
-    try:
-        return calendar.parse(typed)
-    except BillingError as error:
-        raise ConfigError([f"--period: {error}"]) from None
+    return World(booking_of(opened.settings), opened.new_id, opened.clock.now_us())
 
 
 def _class(typed: str) -> Class | None:

@@ -13,35 +13,31 @@ import typer
 from sqlalchemy import Connection
 
 from billing import book, calendar, rerate, tariffs, view
-from billing.booking import Booking
-from billing.errors import PeriodError
 from billing.event import Direction
 from billing.rerate import Difference, Price, Rater, Run, Scope
 from billing.runs import Books
 from billing.tariff import rate
 from billing.tariff.rule import BY_PART
 from billing.tariff.version import Matcher, Question, Version
+from gateway.cli_books import CARRIER_OPTION, PERIOD_OPTION, at_desk, both_doors, carrier_named, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
 from gateway.errors import ConfigError
-from gateway.store.engine import open_reading
-from gateway.wiring_billing import carriers_of
+from gateway.wiring_billing import booking_of
 
 runs = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Pricing anew what was charged by a wrong tariff.")
 
 _SHOWN = 20
-_PERIOD = typer.Option(..., "--period", metavar="PERIOD", help="A day like 2026-11-24, or a month like 2026-11.")
 _TARIFF = typer.Option(..., "--tariff", metavar="PLAN/N", help="The version that prices anew, as main/3; a draft will do.")
-_CARRIER = typer.Option("", "--carrier", metavar="NAME", help="Whose books; without it, those of billing.carrier.")
 _SERVICE = typer.Option("", "--service", help="Only charges of this service.")
 _RUN = typer.Argument(..., metavar="RUN", help="The run's number.")
 
 
 @runs.command("dry-run")
 def dry_run(
-    period: str = _PERIOD,
+    period: str = PERIOD_OPTION,
     tariff: str = _TARIFF,
-    carrier: str = _CARRIER,
+    carrier: str = CARRIER_OPTION,
     service: str = _SERVICE,
     output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Also write every difference there, as CSV."),
     as_json: bool = JSON_OPTION,
@@ -111,9 +107,9 @@ class _Report:
 
 @runs.command()
 def request(
-    period: str = _PERIOD,
+    period: str = PERIOD_OPTION,
     tariff: str = _TARIFF,
-    carrier: str = _CARRIER,
+    carrier: str = CARRIER_OPTION,
     service: str = _SERVICE,
     who: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
@@ -152,8 +148,8 @@ def approve(run: str = _RUN, who: str = ACTOR_OPTION, as_json: bool = JSON_OPTIO
 @runs.command()
 def refuse(run: str = _RUN, who: str = ACTOR_OPTION, as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
     """Refuse a run that another person asked for."""
-    with writing(config) as opened, opened.engine.begin() as conn:
-        _tell(rerate.decide(conn, _id(run), actor=actor(who), approves=False, now_us=opened.clock.now_us()), as_json)
+    with at_desk(config, who) as desk:
+        _tell(rerate.decide(desk.conn, _id(run), actor=desk.by, approves=False, now_us=desk.now_us), as_json)
 
 
 @runs.command()
@@ -176,21 +172,16 @@ def list_runs(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None
 
 
 def _carry_out(opened: Opened, run_id: int) -> Run:
-    reader = open_reading(opened.settings.store.url)
-    try:
-        with opened.engine.begin() as conn:
-            known = rerate.find(conn, run_id)
-            rater = _rater(_version(conn, known.tariff), known.scope.carrier)
+    with opened.engine.begin() as conn:
+        known = rerate.find(conn, run_id)
+        rater = _rater(_version(conn, known.tariff), known.scope.carrier)
 
-        def revenue_of(conn: Connection, currency: str) -> int:
-            return book.ensure_house(conn, currency, new_id=opened.new_id, now_us=opened.clock.now_us()).revenue
+    def revenue_of(conn: Connection, currency: str) -> int:
+        return book.ensure_house(conn, currency, new_id=opened.new_id, now_us=opened.clock.now_us()).revenue
 
-        books = Books(reader.begin, opened.engine.begin)
-        into = Booking(carriers_of(opened.settings))
-        facts: dict[str, Any] = {"new_id": opened.new_id, "now_us": opened.clock.now_us()}
-        return rerate.carry_out(books, run_id, rater, into=into, revenue_of=revenue_of, **facts)
-    finally:
-        reader.dispose()
+    facts: dict[str, Any] = {"new_id": opened.new_id, "now_us": opened.clock.now_us()}
+    with both_doors(opened) as books:
+        return rerate.carry_out(books, run_id, rater, into=booking_of(opened.settings), revenue_of=revenue_of, **facts)
 
 
 def _rater(version: Version, carrier: str) -> Rater:
@@ -221,15 +212,8 @@ def _version(conn: Connection, typed: str) -> Version:
 
 
 def _scope(opened: Opened, typed: str, carrier: str, service: str) -> Scope:
-    try:
-        first, after = calendar.days(calendar.parse(typed))
-    except PeriodError as error:
-        raise ConfigError([f"--period: {error}"]) from None
-    carriers = carriers_of(opened.settings)
-    found = carriers.named(carrier) if carrier else carriers.default
-    if found is None:
-        raise ConfigError([f"--carrier: there is no carrier {carrier[:32]!r}"])
-    return Scope(found.name, first, after, service)
+    first, after = calendar.days(period_of("--period", typed))
+    return Scope(carrier_named(opened, carrier).name, first, after, service)
 
 
 def _id(typed: str) -> int:

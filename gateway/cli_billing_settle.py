@@ -13,6 +13,7 @@ from billing.errors import BillingError
 from billing.money import format_minor
 from billing.settlement_rules import Rule
 from billing.settlements import Statement
+from gateway.cli_books import CARRIER_OPTION, PERIOD_OPTION, at_desk, carrier_named, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
 from gateway.errors import ConfigError
@@ -72,8 +73,8 @@ def show_rules(carrier: str = typer.Option("", "--carrier"), as_json: bool = JSO
 
 @settle.command()
 def draft(
-    carrier: str = typer.Option("", "--carrier", metavar="NAME", help="The carrier.  [default: billing.carrier of the configuration]"),
-    period: str = typer.Option(..., "--period", metavar="DAY|MONTH", help="2026-10, or 2026-10-05."),
+    carrier: str = CARRIER_OPTION,
+    period: str = PERIOD_OPTION,
     acting: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
@@ -86,15 +87,11 @@ def draft(
     Example:
       bellhop billing settle draft --carrier cmcc-gd --period 2026-10 --as li
     """
-    who = actor(acting)
-    try:
-        wanted = calendar.parse(period)
-    except BillingError as error:
-        raise ConfigError([f"--period: {error}"]) from None
-    with writing(config) as opened, opened.engine.begin() as conn:
-        name = carrier or opened.settings.billing.carrier
-        made = settlements.draft(conn, name, wanted, actor=who, new_id=opened.new_id, now_us=opened.clock.now_us())
-        unresolved = resolutions.open_count(conn, name, *calendar.days(wanted))
+    wanted = period_of("--period", period)
+    with at_desk(config, acting) as desk:
+        name = carrier_named(desk.opened, carrier).name
+        made = settlements.draft(desk.conn, name, wanted, actor=desk.by, **desk.world)
+        unresolved = resolutions.open_count(desk.conn, name, *calendar.days(wanted))
     if unresolved:
         typer.echo(f"note: {unresolved} differences with the carrier's file are not resolved yet", err=True)
     if as_json:

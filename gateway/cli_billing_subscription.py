@@ -12,17 +12,17 @@ from typing import NamedTuple
 import typer
 from sqlalchemy import Connection
 
-from billing import audit, book, calendar, subscription_view, subscriptions, view
+from billing import audit, book, subscription_view, subscriptions, view
 from billing.audit import Act
-from billing.booking import Booking
 from billing.subscription import Cancel, Confirm, Event, Resume, Status
 from billing.subscriptions import Evidence, Subscription, Subscriptions, Taken
-from gateway.cli_staff import ACTOR_OPTION, actor
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
+from gateway.cli_books import at_desk, period_of
+from gateway.cli_staff import ACTOR_OPTION
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading
 from gateway.domain.address import AddressError, mask, msisdn
 from gateway.domain.ids import ID_MAX
 from gateway.errors import ConfigError, Refused
-from gateway.wiring_billing import carriers_of, offers_of
+from gateway.wiring_billing import booking_of, carriers_of, offers_of
 
 subscription = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What subscribers have, and what becomes of it.")
 
@@ -35,13 +35,13 @@ _ROWS_MAX = 1_000
 
 
 class _Desk(NamedTuple):
-    """An open store, the steps of its subscriptions, and who takes them."""
+    """An act on a subscription, and the steps it may take."""
 
     opened: Opened
     conn: Connection
-    steps: Subscriptions
     by: str
     now_us: int
+    steps: Subscriptions
 
     def note(self, act: str, row: Subscription, **detail: object) -> None:
         """Put an act into the audit log."""
@@ -244,7 +244,7 @@ def refused(
     with _desk(config, who) as desk:
         before = subscriptions.locked(desk.conn, wanted)
         taken = desk.steps.refused_later(
-            desk.conn, wanted, calendar.parse(cycle), code, correction_id=desk.opened.new_id(), now_us=desk.now_us
+            desk.conn, wanted, period_of("CYCLE", cycle), code, correction_id=desk.opened.new_id(), now_us=desk.now_us
         )
         row = taken.subscription
         if row.version != before.version:
@@ -275,14 +275,11 @@ def _step(config: Path, who: str, id_: str, reason: str, as_json: bool, act: str
 
 @contextmanager
 def _desk(config: Path, who: str) -> Iterator[_Desk]:
-    by = actor(who)
-    with writing(config) as opened:
-        offers, now_us = offers_of(opened.settings), opened.clock.now_us()
-        currencies = {each.currency for each in offers.values()}
-        with opened.engine.begin() as conn:
-            for each in sorted(currencies):
-                book.ensure_house(conn, each, new_id=opened.new_id, now_us=now_us)
-            yield _Desk(opened, conn, Subscriptions(offers, into=Booking(carriers_of(opened.settings))), by, now_us)
+    with at_desk(config, who) as desk:
+        offers = offers_of(desk.opened.settings)
+        for each in sorted({each.currency for each in offers.values()}):
+            book.ensure_house(desk.conn, each, **desk.world)
+        yield _Desk(*desk, Subscriptions(offers, into=booking_of(desk.opened.settings)))
 
 
 def _tell(row: Subscription, zone: tzinfo, prefix: str, as_json: bool, *, is_new: bool) -> None:

@@ -21,13 +21,13 @@ from billing.tariff.rate import Used
 from billing.tariff.rule import Rule
 from billing.tariff.version import FOREVER_US, Matcher, Question, Version, VersionState
 from billing.tariffs import Kept
+from gateway.cli_books import CARRIER_OPTION, carrier_named
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
 from gateway.domain.address import AddressError, msisdn
 from gateway.errors import ConfigError, Refused
 from gateway.settings import Settings
 from gateway.wiring import prices_of
-from gateway.wiring_billing import carriers_of
 
 tariff = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Tariffs: drafted by one person, approved by another.")
 
@@ -167,7 +167,7 @@ def diff(
 def price(
     service: str = typer.Option(..., "--service", help="The service."),
     to: str = typer.Option(..., "--to", metavar="MSISDN", help="The phone's number."),
-    carrier: str = typer.Option("", "--carrier", help="The carrier; without it billing.carrier."),
+    carrier: str = CARRIER_OPTION,
     parts: int = typer.Option(1, "--parts", min=1, max=255, help="How many parts the message has."),
     at: str = typer.Option("", "--at", metavar="TIME", help="When, as 2026-12-01T08:00:00+08:00; without it now."),
     item: str = typer.Option("", "--item", help="What is bought."),
@@ -190,9 +190,7 @@ def price(
         settings = opened.settings
         at_us = _instant(at) if at else opened.clock.now_us()
         known = [kept.version for kept in tariffs.of_plan(conn, settings.billing.plan, VersionState.APPROVED)]
-    whose = carrier or carriers_of(settings).default.name
-    if carriers_of(settings).named(whose) is None:
-        raise ConfigError([f"--carrier: there is no carrier {whose[:32]!r}"])
+    whose = carrier_named(opened, carrier).name
     version = next((each for each in known if each.holds_at(at_us)), None)
     told = _flat(settings, service, parts, direction) if version is None else None
     if version is not None:

@@ -14,9 +14,11 @@ from billing import accounts, money, vouchers
 from billing.calendar import EPOCH
 from billing.errors import MoneyError
 from billing.vouchers import Batch, BatchState
-from gateway.cli_staff import ACTOR_OPTION, actor
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
+from gateway.cli_books import at_desk
+from gateway.cli_staff import ACTOR_OPTION
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.errors import ConfigError, Refused
+from gateway.wiring_billing import limits_of
 
 DAYS_MAX = 3_650
 ROWS_MAX = 10_000
@@ -40,27 +42,31 @@ def make(
 ) -> None:
     """Make vouchers; their codes are written into a file for you alone, once, and are stored as hashes only.
 
+    Worth more than billing.approval_above, with all made alone within a day, they bring nothing until a second person agreed.
+
     \b
     Example:
       bellhop billing voucher make spring-2026 --count 500 --value 10.00 -o spring-2026.csv -c shop/bellhop.toml
     """
-    actor_name = actor(who)
     try:
         minor = money.parse(value, currency).amount_minor
     except MoneyError as error:
         raise ConfigError([f"--value: {error}"]) from None
-    with writing(config) as opened:
-        now_us = opened.clock.now_us()
-        until = now_us + timedelta(days=days) // timedelta(microseconds=1)
+    with at_desk(config, who) as desk:
+        until = desk.now_us + timedelta(days=days) // timedelta(microseconds=1)
         batch = Batch(name, minor, currency, count, until)
-        world: dict[str, Any] = {"random_octets": opened.entropy.token_bytes, "new_id": opened.new_id, "now_us": now_us}
-        with opened.engine.begin() as conn:
-            codes = vouchers.make(conn, batch, actor=actor_name, **world)
-            # Within the transaction: no vouchers without their codes on disk.
-            _write(output, batch, codes)
+        opened = desk.opened
+        world = {**desk.world, "random_octets": opened.entropy.token_bytes, "limits": limits_of(opened.settings)}
+        made = vouchers.make(desk.conn, batch, actor=desk.by, **world)
+        # Within the transaction: no vouchers without their codes on disk.
+        _write(output, batch, made.codes)
     told = {"batch": name, "vouchers": count, "value_minor": minor, "currency": currency, "expires_at": _time(until), "file": str(output)}
-    each = money.Money(minor, currency)
-    typer.echo(json.dumps(told) if as_json else f"{name}: {count} vouchers of {each}, good until {_time(until)}, in {output}")
+    if as_json:
+        typer.echo(json.dumps({**told, "approval_id": None if made.approval_id is None else str(made.approval_id)}))
+        return
+    typer.echo(f"{name}: {count} vouchers of {money.Money(minor, currency)}, good until {_time(until)}, in {output}")
+    if made.approval_id is not None:
+        typer.echo(f"{name}: they wait for a second person: `bellhop billing approval approve {made.approval_id}`")
 
 
 @voucher.command()
@@ -68,6 +74,7 @@ def redeem(
     party: str = typer.Argument(..., metavar="PARTY", help="Into whose wallet: partner:NAME, im:NUMBER or sponsor:NAME."),
     code: str = typer.Option("", "--code", metavar="CODE", help="The code; without it you are asked for it."),
     currency: str = typer.Option("", "--currency", metavar="CODE", help="Into the wallet in this currency, where there are several."),
+    who: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
@@ -78,10 +85,10 @@ def redeem(
       bellhop billing voucher redeem im:10001 -c shop/bellhop.toml
     """
     typed = code or typer.prompt("code", hide_input=True, err=True)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        wallet = accounts.of_party(conn, party, currency)[0]
-        done = vouchers.redeem(conn, typed, wallet.id, new_id=opened.new_id, now_us=opened.clock.now_us())
-        now = accounts.one(conn, wallet.id)
+    with at_desk(config, who) as desk:
+        wallet = accounts.of_party(desk.conn, party, currency)[0]
+        done = vouchers.redeem(desk.conn, typed, wallet.id, actor=desk.by, **desk.world)
+        now = accounts.one(desk.conn, wallet.id)
     if as_json:
         told = {"party": party, "value_minor": done.value_minor, "currency": done.currency, "is_new": done.is_new}
         typer.echo(json.dumps({**told, "free_minor": now.free_minor}))
@@ -134,9 +141,8 @@ def void(
     Example:
       bellhop billing voucher void spring-2026 -c shop/bellhop.toml
     """
-    actor_name = actor(who)
-    with writing(config) as opened, opened.engine.begin() as conn:
-        voided = vouchers.void(conn, name, actor=actor_name, now_us=opened.clock.now_us(), code=code)
+    with at_desk(config, who) as desk:
+        voided = vouchers.void(desk.conn, name, actor=desk.by, now_us=desk.now_us, code=code)
     typer.echo(json.dumps({"batch": name, "voided": voided}) if as_json else f"{name}: {voided} vouchers are void now")
 
 

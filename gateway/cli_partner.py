@@ -14,7 +14,9 @@ from billing import book, money
 from gateway import cli_partner_rules as rules
 from gateway.cli_partner_options import merged, with_policy_options
 from gateway.cli_partner_rules import NAME_CHARS_MAX, check_password, hash_of, told, unknown
-from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, check_credit, reading, secret_from, top_up, writing
+from gateway.cli_staff import ACTOR_OPTION
+from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, secret_from, writing
+from gateway.cli_top_up import AMOUNT, CURRENCY, REFERENCE, asked_for, first_credit, top_up
 from gateway.domain import credentials
 from gateway.domain import policy as policies
 from gateway.errors import ConfigError, Refused
@@ -35,7 +37,7 @@ def add(
         None, "--smpp-password", metavar="PASSWORD", help="At most 8 characters; without it there is no SMPP."
     ),
     smpp_password_file: Path | None = typer.Option(None, "--smpp-password-file", metavar="FILE", help="Take the password from a file."),
-    credit: int = typer.Option(0, "--credit", metavar="AMOUNT", help="First credit, in minor units."),
+    credit: str = typer.Option("0", "--credit", metavar="AMOUNT", help='First credit, in minor units or as "12.50 CNY".'),
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
     policy: dict[str, Any] = {},  # noqa: B006 - filled in by the decorator, never changed
@@ -50,23 +52,23 @@ def add(
     """
     if _NAME.fullmatch(name) is None:
         raise ConfigError([f"NAME: 1 to {NAME_CHARS_MAX} of letters, digits, '_', '.' and '-', the first a letter or digit"])
-    check_credit(credit, "--credit", least=0)
     password = secret_from(smpp_password, smpp_password_file, "--smpp-password")
     wanted = policies.to_json(merged(policies.DEFAULT, policy))
     check_password(password)
     with writing(config) as opened:
+        first = first_credit(credit, opened.currency)
         api_key = _new_api_key(opened)
         password_hash = None if password is None else hash_of(opened, password)
         new = Partner(opened.new_id(), name, password_hash, credentials.hash_of_api_key(api_key), 0, True, wanted)
         with opened.engine.begin() as conn:
-            _open(opened, conn, new, credit)
+            _open(opened, conn, new, first.amount_minor)
     told(config)
     if as_json:
         typer.echo(json.dumps({"partner": name, "api_key": api_key}))
         return
     typer.echo(f"partner   {name}\nAPI key   {api_key}   (shown only now)")
     typer.echo(f"SMPP      {f'may bind as {name}' if password else 'may not bind, it has no password'}")
-    typer.echo(f"credit    {money.Money(credit, opened.currency)}")
+    typer.echo(f"credit    {first}")
 
 
 @partner.command("list")
@@ -135,27 +137,29 @@ def key(name: str = typer.Argument(..., metavar="NAME"), as_json: bool = JSON_OP
 @partner.command("top-up")
 def top_up_partner(
     name: str = typer.Argument(..., metavar="NAME"),
-    amount: int = typer.Argument(..., metavar="AMOUNT", help="In minor units."),
-    reference: str | None = typer.Option(
-        None, "--reference", metavar="TEXT", help="Your receipt's number; the same one twice counts once."
-    ),
+    amount: str = AMOUNT,
+    currency: str = CURRENCY,
+    reference: str = REFERENCE,
+    who: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
     """Bring money into a partner's wallet.
 
     \b
-    Example:
+    Examples:
       bellhop partner top-up acme 50000 --reference invoice-2026-11 -c shop/bellhop.toml
+      bellhop partner top-up acme "200.00 USD" --reference invoice-2026-12 --as ann
     """
-    check_credit(amount, "AMOUNT", least=1)
+    asked = asked_for(f"partner:{name}", amount, currency, reference, who)
     with writing(config) as opened, opened.engine.begin() as conn:
-        if partners.by_name(conn, name) is None:
+        known = partners.by_name(conn, name)
+        if known is None:
             raise unknown(name)
-        done = top_up(opened, conn, f"partner:{name}", amount, reference or f"cli:{opened.new_id()}")
-    told = "topped up" if done.is_new else "this reference was topped up before"
-    line = f"{name}: {told}; {money.Money(done.available_minor, done.currency)} free"
-    typer.echo(json.dumps({"partner": name, **done._asdict()}) if as_json else line)
+        done = top_up(opened, conn, asked)
+    if done.currency not in dict(known.wallets):
+        told(config)
+    typer.echo(json.dumps({"partner": name, **done._asdict()}) if as_json else f"{name}: {done.told}")
 
 
 def _open(opened: Opened, conn: Connection, new: Partner, credit_minor: int) -> None:

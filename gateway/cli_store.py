@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import typer
-from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from billing import book, bulk
+from billing import bulk
 from billing.errors import BillingError
 from gateway.domain import failure
 from gateway.domain.ids import SEGMENT_MAX, IdMaker
@@ -21,14 +21,12 @@ from gateway.real_world import RealClock, RealEntropy
 from gateway.settings_file import load
 from gateway.store.engine import migrate, open_reading, open_writing
 from gateway.store.errors import StoreError
-from gateway.store.wallets import currency_of
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
 
 FILE_NAME = "bellhop.toml"
 DEFAULT_CURRENCY = "CNY"
-CREDIT_MINOR_MAX = 10**15
 
 CONFIG_OPTION = typer.Option(Path(FILE_NAME), "-c", "--config", help="The configuration file.")
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON.")
@@ -109,28 +107,6 @@ def place(url: str) -> str:
     # Also a password among the parameters, where libpq takes one.
     shown = parsed.set(drivername="postgresql").difference_update_query(("password", "sslpassword"))
     return shown.render_as_string(hide_password=True)
-
-
-class ToppedUp(NamedTuple):
-    """What a wallet has after a top-up; not new when its reference was used before."""
-
-    is_new: bool
-    available_minor: int
-    currency: str
-
-
-def top_up(opened: Opened, conn: Connection, party: str, amount_minor: int, reference: str) -> ToppedUp:
-    """Bring money into a party's wallet; the same reference again brings nothing."""
-    wallet = book.find_account(conn, party)
-    assert wallet is not None, "who is listed has a wallet"
-    done = book.top_up(conn, wallet, amount_minor, reference, opened.new_id(), opened.clock.now_us())
-    return ToppedUp(done.is_new, book.balance(conn, wallet).available, currency_of(conn, wallet))
-
-
-def check_credit(amount_minor: int, name: str, *, least: int) -> None:
-    """Refuse an amount no wallet takes."""
-    if not least <= amount_minor <= CREDIT_MINOR_MAX:
-        raise ConfigError([f"{name}: must be {least} to {CREDIT_MINOR_MAX} minor units"])
 
 
 def secret_from(given: str | None, file: Path | None, option: str) -> str | None:

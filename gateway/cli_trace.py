@@ -12,6 +12,7 @@ import typer
 from sqlalchemy import Connection, select
 
 from billing.event import ChargeState, TransferState
+from billing.money import Money, format_minor
 from billing.schema import transfer
 from gateway import cli_status
 from gateway.cli_http import base_url
@@ -163,13 +164,13 @@ def _money_lines(fields: dict[str, Any]) -> list[str]:
     charge = fields["charge"]
     lines = ["charge: none"]
     if charge is not None:
-        priced = f"{charge['quantity']} x {charge['unit_price_minor']}"
-        lines = [
-            f"charge: {charge['state']}, {charge['amount_minor']} {charge['currency']} minor units ({priced}, {charge['tariff_rule']})"
-        ]
+        amount = Money(charge["amount_minor"], charge["currency"])
+        priced = f"{charge['quantity']} x {format_minor(charge['unit_price_minor'], charge['currency'])}"
+        lines = [f"charge: {charge['state']}, {amount} ({priced}, {charge['tariff_rule']})"]
     for each in fields["transfers"]:
         settled = f", settled {each['settled_at']}" if each["settled_at"] else ""
-        lines.append(f"transfer: {each['state']}, held {each['amount_minor']}, posted {each['posted_minor']} {each['currency']}{settled}")
+        held, posted = (format_minor(each[name], each["currency"]) for name in ("amount_minor", "posted_minor"))
+        lines.append(f"transfer: {each['state']}, held {held}, posted {posted} {each['currency']}{settled}")
     return lines
 
 

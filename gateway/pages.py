@@ -30,7 +30,7 @@ def pages_of(gateway: Gateway, operator_token: str | None) -> list[Callable[[web
         expected = control.token_hash(operator_token)
         pages.append(lambda app: control.add_routes(app, expected, _orders(gateway)))
     if settings.messenger.enabled:
-        pages.append(lambda app: chat.add_routes(app, gateway.messenger))
+        pages.append(lambda app: chat.add_routes(app, gateway.messenger, gateway.redeeming))
     return pages
 
 

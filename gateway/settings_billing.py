@@ -121,6 +121,11 @@ class Billing(Section):
     approval_days: int = Field(14, ge=1, le=365, description="How long a request waits for a second person")
     refund_multiplier: int = Field(2, ge=2, le=10, description="What `bellhop billing refund --double` gives back, times what was charged")
 
+    voucher_failures: int = Field(
+        5, ge=0, le=1_000, description="Wrong voucher codes forgiven to one party, and six times as many to one address; 0: any number"
+    )
+    voucher_wait_s_max: Seconds = Field(3_600.0, description="Longest wait after wrong voucher codes; it begins with 1 s and doubles")
+
     @field_validator("approval_above")
     @classmethod
     def _is_no_nonsense(cls, typed: dict[str, str]) -> dict[str, str]:

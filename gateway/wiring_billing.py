@@ -14,9 +14,12 @@ from billing.subscriptions import Offer, Subscriptions
 from gateway.domain.offer_texts import Wording
 from gateway.domain.orders import Vocabulary
 from gateway.errors import ConfigError
+from gateway.services.ports import Writer
+from gateway.services.redeeming import Redeeming
 from gateway.services.subscribing import Ordering
 from gateway.settings import Settings
 from gateway.web.billing_door import DeskRules
+from gateway.world import World
 
 
 def carriers_of(settings: Settings) -> Carriers:
@@ -113,6 +116,12 @@ def ordering_of(settings: Settings, books: Booking) -> Ordering | None:
         mine = [each for each in settings.offers if each.short_code == code and each.keyword]
         vocabularies[code] = Vocabulary({each.name: each.keyword for each in mine}, {each.name: each.stop_keywords for each in mine})
     return Ordering(Subscriptions(offers_of(settings), into=books), wordings, vocabularies)
+
+
+def redeeming_of(settings: Settings, world: World, writer: Writer) -> Redeeming:
+    """Where partners and people in the messenger bring in vouchers."""
+    billing = settings.billing
+    return Redeeming(world, writer, failures_max=billing.voucher_failures, wait_s_max=billing.voucher_wait_s_max)
 
 
 def grace_s_of(settings: Settings, carrier: str) -> int:

@@ -1,4 +1,7 @@
-"""Who guesses passwords waits: longer with each wrong bind, by (address, system_id) and by address. Bounded, and no clock of its own."""
+"""Who guesses passwords or codes waits: longer with each wrong one, by (address, name) and by address. Bounded, and no clock of its own.
+
+The words are those of binds; for voucher codes the party stands in the place of the address (services.redeeming).
+"""
 
 from __future__ import annotations
 

@@ -10,9 +10,8 @@ from gateway.domain.policy import PartnerPolicy
 from gateway.links import smpp_answers as answers
 from gateway.links.smpp_receipts import ReceiptForm, form_of
 from gateway.links.smpp_transport import SmppTransport
-from gateway.services.accounts import Account
+from gateway.services.accounts import Account, sender_of
 from gateway.services.deliver import OutboxLane
-from gateway.services.submit import Sender
 from gateway.smpp import pdu as p
 from gateway.smpp.consts import Status
 from gateway.smpp.errors import LocalProtocolError, NotBound, WindowFull
@@ -26,7 +25,7 @@ class PartnerBinds:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.partner: Partner = account.partner
-        self.sender = sender_of(account.partner)
+        self.sender = sender_of(account.partner, Front.SMPP)
         self.is_strict = account.policy.strict
         self.lane: OutboxLane | None = None
         self.sessions: dict[SmppTransport, Knock] = {}  # oldest first
@@ -91,7 +90,7 @@ class PartnerBinds:
         """The account changed: sessions that may not be any more are unbound, the newest of too many first."""
         has_new_password = account.partner.smpp_password_hash != self.partner.smpp_password_hash
         self.account, self.partner = account, account.partner
-        self.sender = sender_of(account.partner)
+        self.sender = sender_of(account.partner, Front.SMPP)
         policy = account.policy
         self.is_strict = policy.strict
         self._form = form_of(policy)
@@ -142,11 +141,6 @@ class PartnerBinds:
     def _tune(self, wire: SmppTransport) -> None:
         if self.policy.window:
             wire.session.resize_peer_window(self.policy.window)
-
-
-def sender_of(partner: Partner) -> Sender:
-    """What this partner's submissions bear, one value for all of them."""
-    return Sender(Front.SMPP, partner.wallet, partner_id=partner.id, partner=partner.name)
 
 
 def unbind(wire: SmppTransport) -> None:

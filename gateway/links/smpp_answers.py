@@ -42,6 +42,7 @@ _STATUS_OF_REASON = {
     "bad_source": Status.ESME_RINVSRCADR,
     "bad_destination": Status.ESME_RINVDSTADR,
     "no_credit": Status.ESME_RSUBMITFAIL,
+    "no_wallet": Status.ESME_RSUBMITFAIL,
     "opted_out": Status.ESME_RSUBMITFAIL,
     "backlog_full": Status.ESME_RMSGQFUL,
     "unavailable": Status.ESME_RSYSERR,

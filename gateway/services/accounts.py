@@ -14,8 +14,10 @@ from sqlalchemy import Connection
 from gateway.domain import policy as policies
 from gateway.domain.admission import Admission, day_of, is_needed
 from gateway.domain.failure import Refused
+from gateway.domain.message import Front
 from gateway.domain.policy import PartnerPolicy
 from gateway.services.ports import Reader
+from gateway.services.submit import Sender
 from gateway.store import partners, usage
 from gateway.store.partners import Partner
 from gateway.world import World
@@ -29,6 +31,12 @@ class Account(NamedTuple):
     partner: Partner
     policy: PartnerPolicy
     is_open: bool
+
+
+def sender_of(partner: Partner, front: Front) -> Sender:
+    """What a partner's submissions bear, one value for all of them; the wallet it was made with stands first."""
+    wallets = sorted(partner.wallets, key=lambda each: each[1] != partner.wallet)
+    return Sender(int(front), partner.wallet, partner.id, partner=partner.name, wallets=tuple(wallets))
 
 
 class Accounts:

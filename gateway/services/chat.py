@@ -21,7 +21,7 @@ from gateway.services.catalogue import Catalogue, ShortCode
 from gateway.services.parts import ENCODING_NAMES
 from gateway.services.ports import ChatAccepted, ChatMessage
 from gateway.services.reception import Reception
-from gateway.services.submit import Draft, Sender, Submission
+from gateway.services.submit import Draft, Sender, Submission, wallet_for
 from gateway.store import im, im_friends, slots
 from gateway.store.schema import message
 from gateway.store.writer import StoreWriter
@@ -72,14 +72,15 @@ class ChatService:
         kept_id, is_new = im.record_outgoing(conn, chat.account, chat.peer, chat.text, chat.client_id, im_message_id, now_us)
         if not is_new:
             return _Kept(_accepted_before(conn, kept_id), None)
-        account = im.find_account(conn, chat.account)
-        if account is None:
+        purse = im.purse_in(conn, chat.account, draft.event.currency)
+        if purse is None:
             raise Refused("unknown_account", "this account does not exist")
         code = self._code_of(conn, chat, code)
         source = self._reply_address(conn, code, draft.message.destination, chat.account, now_us)
         mine = draft.message._replace(source=source.digits_or_name, source_ton=source.ton, source_npi=source.npi)
         pays = draft.event.payer == Payer.SOURCE and draft.event.fee_class != FeeClass.SP_COLLECTED
-        event = draft.event._replace(wallet=account.wallet if pays else draft.event.wallet, short_code=code.number)
+        wallet = wallet_for(draft.event, purse.wallet) if pays else draft.event.wallet
+        event = draft.event._replace(wallet=wallet, short_code=code.number)
         written = draft._replace(message=mine, event=event)
         self._reception.accept_in(conn, written)
         charged = written.charged

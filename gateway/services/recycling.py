@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from billing.event import BY_PART_CLASSES, BillableEvent, Direction
+from billing.event import BY_PART_CLASSES, BillableEvent, Direction, FeeClass, Payer
 from billing.suspense import Price
 from gateway.domain.failure import Refused
 from gateway.domain.message import State
 from gateway.domain.verdict import STAT_OF_STATE
 from gateway.services.rating import Rated, Rating
+from gateway.store import im, partners, wallets
 
 _WHOLE = STAT_OF_STATE[State.DELIVERED]
 
@@ -31,6 +32,12 @@ def price_of(conn: Connection, rating: Rating, revenue_of: Callable[[str], int])
             return "no version of the tariff holds at its time, or no rule of it fits"
         if rated.reason:
             return rated.reason
+        if _is_sent_for_money(rated.event):
+            # Before it is counted: a counter may be that of the wallet.
+            wallet = _wallet(conn, rated.event)
+            if wallet is None and rated.event.amount_minor:
+                return f"its price is in {rated.event.currency}, and who sent it has no wallet in {rated.event.currency}"
+            rated = rated._replace(event=rated.event._replace(wallet=wallet))
         counter, units = None, 0
         if rated.rule is not None:
             rated, counter, counted = rating.counted(conn, rated)
@@ -52,3 +59,18 @@ def _rated(rating: Rating, event: BillableEvent) -> Rated | None:
     if event.direction == Direction.MO:
         return rating.rated_mo(event)
     return rating.rated(event, event.peer_msisdn or event.charged_msisdn or "")
+
+
+def _is_sent_for_money(event: BillableEvent) -> bool:
+    """Whether the wallet of who sent it pays where there is something to pay, and no phone, sponsor or provider."""
+    return event.direction == Direction.MT and event.payer in (Payer.SP, Payer.SOURCE) and event.fee_class != FeeClass.SP_COLLECTED
+
+
+def _wallet(conn: Connection, event: BillableEvent) -> int | None:
+    """The sender's wallet in the currency of the price: it was suspended before anybody knew in which."""
+    if event.wallet is not None and wallets.currency_of(conn, event.wallet) == event.currency:
+        return event.wallet
+    if event.im_account is None:
+        return partners.wallet_of_sender(conn, event.id, event.currency)
+    purse = im.purse_in(conn, event.im_account, event.currency)
+    return None if purse is None else purse.wallet

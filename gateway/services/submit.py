@@ -32,7 +32,7 @@ from gateway.store.schema import opt_out
 
 
 class Sender(NamedTuple):
-    """Who submits, and the wallet that pays."""
+    """Who submits, and the wallet that pays; `wallets` are all it has, as (currency, account), where a price may be in any of them."""
 
     front: int
     wallet: int | None
@@ -40,6 +40,7 @@ class Sender(NamedTuple):
     im_account: int | None = None
     im_message_id: int | None = None
     partner: str = ""  # its name, for routing
+    wallets: tuple[tuple[str, int], ...] = ()  # the one it was made with first
 
 
 class Submission(NamedTuple):
@@ -178,6 +179,8 @@ class Drafting:
             event = rated.event
             if rated.rule is not None or rated.reason or rated.facts != NO_FACTS:
                 pricing = Pricing(rated)
+        if sender.wallets and event.currency != sender.wallets[0][0] and event.wallet == sender.wallet:
+            event = event._replace(wallet=wallet_for(event, dict(sender.wallets).get(event.currency)))
         is_claimed = submission.schedule_at is None and reserve(link, len(bodies), service.unknown_outcome)
         queue = queue_of(sender.partner_id, submission.priority)
         # A message that leaves at once has no schedule, and no parts that may still be replaced.
@@ -246,6 +249,16 @@ def _event(message: Message, service: Service, wallet: int | None, link: str, sh
     )
 
 
+def wallet_for(event: BillableEvent, found: int | None) -> int | None:
+    """The wallet that pays an event: the one found in its currency, or none for what is free; raises Refused (`no_wallet`)."""
+    if found is None and event.amount_minor:
+        currency = event.currency
+        raise Refused(
+            "no_wallet", f"the price is in {currency}, and there is no wallet in {currency} to pay it; nothing was sent or charged"
+        )
+    return found
+
+
 _SUBMITTING, _ACCEPTED = int(State.SUBMITTING), int(State.ACCEPTED)
 
 
@@ -280,7 +293,8 @@ class Accepting:
             return []
         if self._catalogue is None or (not self._catalogue.rating.is_used and all(draft.pricing is None for draft in drafts)):
             events = [draft.event for draft in drafts]
-            return book.hold_many(conn, events, revenue=self._revenue, now_us=events[0].event_at)
+            revenues = book.NO_REVENUES if self._catalogue is None else self._catalogue.revenues
+            return book.hold_many(conn, events, revenue=self._revenue, revenues=revenues, now_us=events[0].event_at)
         return priced.hold_all(conn, self._catalogue.rating, drafts, self._revenue, self._catalogue.revenues)
 
     def _count(self, conn: Connection, accepted: Sequence[Draft]) -> None:

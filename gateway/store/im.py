@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from billing import book, bulk
+from billing import book, bulk, schema
 from gateway.domain.failure import Refused
 from gateway.domain.message import FINAL, State
 from gateway.store.schema import im_account, im_friend, im_message
@@ -105,6 +105,20 @@ def find_account(conn: Connection, number: int) -> Account | None:
     """The account of a number, if there is one."""
     row = conn.execute(select(im_account).where(im_account.c.id == number)).first()
     return None if row is None else Account(*row)
+
+
+class Purse(NamedTuple):
+    """The wallet of an account in the currency asked for, if it has one."""
+
+    wallet: int | None
+
+
+def purse_in(conn: Connection, number: int, currency: str) -> Purse | None:
+    """What an account has to pay with in a currency; None for an account that does not exist."""
+    wallet = schema.account
+    is_its = (wallet.c.party == f"im:{number}") & (wallet.c.currency == currency) & wallet.c.is_wallet
+    row = conn.execute(select(wallet.c.id).select_from(im_account.outerjoin(wallet, is_its)).where(im_account.c.id == number)).first()
+    return None if row is None else Purse(row[0])
 
 
 def set_password(conn: Connection, number: int, password_hash: str) -> bool:

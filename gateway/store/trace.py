@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from billing.money import Money
 from billing.schema import charge
 from gateway.domain.message import SEGMENTS_MAX, STATE_NAMES, Message, State, fold
 from gateway.store import options, receipts
@@ -91,7 +92,7 @@ def read(conn: Connection, message_id: int) -> Trace | None:
         )
     if charged is not None and charged["booked_at"] is not None:
         event = "charged" if charged["amount_minor"] and charged["state"] == 10 else "charge_closed"
-        history.append(Step(charged["booked_at"], 0, event, f"{charged['amount_minor']} {charged['currency']} (minor units)"))
+        history.append(Step(charged["booked_at"], 0, event, str(Money(charged["amount_minor"], charged["currency"]))))
     waiting = select(outbox.c.id, outbox.c.done_at).where(outbox.c.message_id == message_id, outbox.c.id > message_id)
     history.extend(Step(told[1], 0, "sender_told", "") for told in conn.execute(waiting) if told[1] is not None)
     state = fold(part["state"] for part in parts)

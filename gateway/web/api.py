@@ -15,7 +15,8 @@ import orjson
 from aiohttp import hdrs, web
 from sqlalchemy import Connection
 
-from billing import book
+from billing import accounts
+from billing.accounts import Account
 from billing.event import ChargeState
 from gateway.domain.address import TON_INTERNATIONAL
 from gateway.domain.failure import Kind, Refused
@@ -25,7 +26,8 @@ from gateway.services.ports import Reader
 from gateway.services.reception import Accepted, Answer, Reception, answer_fields
 from gateway.services.submit import Submission
 from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
-from gateway.store import trace, wallets
+from gateway.store import trace
+from gateway.store.partners import Partner
 from gateway.store.trace import Trace
 from gateway.web import problem
 from gateway.web.body import read_body
@@ -122,10 +124,10 @@ class Api:
         return web.Response(body=orjson.dumps(life_fields(life)), content_type=JSON, headers=_NO_STORE)
 
     async def balance(self, request: web.Request) -> web.Response:
-        """The caller's wallet."""
+        """The caller's wallets: the first one, and all of them."""
         caller = await self._keys.find(request.headers.get(hdrs.AUTHORIZATION))
-        wallet = await self._reader.read(_wallet, caller.partner.wallet)
-        return web.Response(body=orjson.dumps(wallet), content_type=JSON, headers=_NO_STORE)
+        found = await self._reader.read(_wallets, caller.partner)
+        return web.Response(body=orjson.dumps(found), content_type=JSON, headers=_NO_STORE)
 
 
 def message_id_of(request: web.Request) -> int:
@@ -172,9 +174,22 @@ def _refusals(answers: Sequence[Answer], *, is_batch: bool) -> web.Response:
     return web.Response(body=_batch_body(answers), status=202, content_type=JSON)
 
 
-def _wallet(conn: Connection, wallet: int) -> dict[str, Any]:
-    posted, held, available = book.balance(conn, wallet)
-    return {"available_minor": available, "held_minor": held, "posted_minor": posted, "currency": wallets.currency_of(conn, wallet)}
+def _wallets(conn: Connection, partner: Partner) -> dict[str, Any]:
+    found = accounts.of_party(conn, f"partner:{partner.name}")
+    first = wallet_fields(next(each for each in found if each.id == partner.wallet))
+    del first["limit_minor"]
+    return {**first, "wallets": [wallet_fields(each) for each in found]}
+
+
+def wallet_fields(each: Account) -> dict[str, Any]:
+    """A wallet as JSON."""
+    return {
+        "available_minor": each.posted_minor - each.held_minor,
+        "held_minor": each.held_minor,
+        "posted_minor": each.posted_minor,
+        "currency": each.currency,
+        "limit_minor": each.limit_minor,
+    }
 
 
 # -- a message's life as JSON -----------------------------------------------------------------------------------------------

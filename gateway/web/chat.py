@@ -14,9 +14,11 @@ from typing import TypeVar
 
 from aiohttp import hdrs, web
 
+from billing.vouchers import CODE_CHARS_MAX
 from gateway.connectors.embedded import Event, Goodbye, Messenger, Session
 from gateway.domain.failure import Refused
 from gateway.domain.message import FINAL
+from gateway.services.redeeming import Redeeming
 from gateway.web.chat_frames import (
     Json,
     contact_json,
@@ -29,6 +31,7 @@ from gateway.web.chat_frames import (
 )
 from gateway.web.chat_http import COOKIE, answer, check_origin, find_session, read_object, refusing
 from gateway.web.chat_socket import serve_window
+from gateway.web.vouchers import brought_fields
 
 WAIT_S_MAX = 60.0
 Found = TypeVar("Found")
@@ -52,9 +55,9 @@ _PAGES = {
 }
 
 
-def add_routes(app: web.Application, messenger: Messenger, *, is_cookie_secure: bool = False) -> None:
+def add_routes(app: web.Application, messenger: Messenger, redeeming: Redeeming, *, is_cookie_secure: bool = False) -> None:
     """Put the chat on an app. `is_cookie_secure`: browsers come over TLS that a proxy ends, so the cookie must stay on TLS too."""
-    chat = Chat(messenger, is_cookie_secure=is_cookie_secure)
+    chat = Chat(messenger, redeeming, is_cookie_secure=is_cookie_secure)
     for path, (name, content_type) in _PAGES.items():
         app.router.add_get(path, _page(name, content_type))
     routes = [
@@ -67,6 +70,7 @@ def add_routes(app: web.Application, messenger: Messenger, *, is_cookie_secure: 
         ("GET", "/chat/api/messages", chat.messages),
         ("POST", "/chat/api/messages", chat.send),
         ("GET", "/chat/api/messages/{id}", chat.message),
+        ("POST", "/chat/api/vouchers", chat.redeem),
         ("GET", "/chat/ws", chat.window),
     ]
     for method, path, handler in routes:
@@ -81,8 +85,9 @@ def add_routes(app: web.Application, messenger: Messenger, *, is_cookie_secure: 
 class Chat:
     """The handlers of the JSON API and the WebSocket."""
 
-    def __init__(self, messenger: Messenger, *, is_cookie_secure: bool) -> None:
+    def __init__(self, messenger: Messenger, redeeming: Redeeming, *, is_cookie_secure: bool) -> None:
         self._messenger = messenger
+        self._redeeming = redeeming
         self._is_cookie_secure = is_cookie_secure
 
     async def register(self, request: web.Request) -> web.Response:
@@ -162,6 +167,14 @@ class Chat:
             return message_json(message), message.state >= FINAL
 
         return answer(await self._until(session, look, _wait_s(dict(request.query))))
+
+    async def redeem(self, request: web.Request) -> web.Response:
+        """Bring a voucher's value into the account's wallet of its currency."""
+        session = find_session(request, self._messenger)
+        code = text_of(await read_object(request), "code")
+        if not 0 < len(code) <= CODE_CHARS_MAX:
+            raise Refused("bad_field", f"must have 1 to {CODE_CHARS_MAX} characters", field="code")
+        return answer(brought_fields(await self._redeeming.redeem(f"im:{session.account}", code, address=request.remote or "")))
 
     async def send(self, request: web.Request) -> web.Response:
         """Say something to an account or a phone; on disk when this answers."""

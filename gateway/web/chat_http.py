@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -20,6 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _STATUS_BY_REASON = {
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "no_credit": HTTPStatus.PAYMENT_REQUIRED,
+    "no_wallet": HTTPStatus.PAYMENT_REQUIRED,
     "registration_closed": HTTPStatus.FORBIDDEN,
     "foreign_page": HTTPStatus.FORBIDDEN,
     "opted_out": HTTPStatus.FORBIDDEN,
@@ -48,7 +50,7 @@ def problem(refused: Refused) -> web.Response:
     body |= refused_json(refused)
     headers = {hdrs.CACHE_CONTROL: "no-store"}
     if refused.kind is not Kind.PERMANENT:
-        headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
+        headers[hdrs.RETRY_AFTER] = str(math.ceil(refused.retry_after_s) or RETRY_AFTER_S)
     if status is HTTPStatus.UNAUTHORIZED:
         headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     return web.Response(status=status, text=dump(body), content_type="application/problem+json", headers=headers)

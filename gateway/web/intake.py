@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from billing.vouchers import CODE_CHARS_MAX
 from gateway.domain import address
 from gateway.domain.address import Address, AddressError
 from gateway.domain.failure import Refused
@@ -84,6 +85,7 @@ _BY_NAME = {field.name: field for field in FIELDS}
 # What may be changed of a message that waits.
 CHANGES = tuple(_BY_NAME[name]._replace(is_required=False) for name in ("text", "validity_s", "schedule_at", "delay_s"))
 _CHANGES = {field.name: field for field in CHANGES}
+CODE = Field("code", str, 1, CODE_CHARS_MAX, "The voucher's code, however it is spaced and whatever the case of its letters", True)
 
 
 class Intake:
@@ -198,6 +200,16 @@ class Intake:
         for code in self._catalogue.short_codes.values():
             if code.partner and code.partner != partner and digits.startswith(code.number):
                 raise Refused("bad_address", "is a short code of another partner", field="from")
+
+
+def code_of(document: Any) -> str:
+    """The code of a POST of a voucher; raises Refused."""
+    if document.__class__ is not dict:
+        raise Refused("bad_field", "must be an object with code")
+    _check(document, {CODE.name: CODE})
+    if CODE.name not in document:
+        raise Refused("bad_field", "is required", field=CODE.name)
+    return str(document[CODE.name])
 
 
 def _check(message: dict[str, Any], fields: Mapping[str, Field]) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gateway.domain.failure import Refused, StoreUnavailable
 from gateway.domain.message import Front
+from gateway.services.accounts import sender_of
 from gateway.services.ports import Reader
 from gateway.services.submit import Sender
 from gateway.store import partners
@@ -78,6 +79,10 @@ class Keys:
             raise Refused("unauthorized", "this API key is not known, or its partner is disabled", field="Authorization")
         return caller
 
+    def forget(self, authorization: str | None) -> None:
+        """Look the caller up anew at its next request: something of it changed just now."""
+        self._known.pop(_digest(authorization), None)
+
     async def _look_up(self, digest: bytes) -> Caller | None:
         """One look-up per key at a time: whoever else comes with the same key waits for it."""
         under_way = self._lookups.get(digest)
@@ -123,4 +128,4 @@ def _digest(authorization: str | None) -> bytes:
 def _caller(partner: Partner | None) -> Caller | None:
     if partner is None or not partner.is_enabled:
         return None
-    return Caller(partner, Sender(int(Front.HTTP), partner.wallet, partner.id, partner=partner.name))
+    return Caller(partner, sender_of(partner, Front.HTTP))

@@ -131,12 +131,32 @@ class Message(Answer):
 
 
 class Wallet(Answer):
-    """A partner's credit, in minor units."""
+    """What a partner has in one currency, in minor units."""
 
     available_minor: int
     held_minor: int
     posted_minor: int
     currency: str
+    limit_minor: int = Field(ge=0, description="Credit: how much more than what is available can be spent")
+
+
+class Balance(Answer):
+    """A partner's first wallet, and all it has; a price is paid from the wallet of its currency."""
+
+    available_minor: int
+    held_minor: int
+    posted_minor: int
+    currency: str
+    wallets: list[Wallet]
+
+
+class Brought(Answer):
+    """What a voucher brought."""
+
+    amount_minor: int = Field(gt=0)
+    currency: str
+    is_new: bool = Field(description="Whether it was redeemed now, and not before by you")
+    wallet: Wallet
 
 
 class ReadinessCheck(Answer):
@@ -170,6 +190,7 @@ class Operation(NamedTuple):
     answers: dict[int, tuple[type[Answer], ...] | str]
     refusals: tuple[int, ...] = ()
     is_public: bool = False
+    asks: str = ""  # the schema of its body; empty for a POST: messages
 
 
 OPERATIONS = (
@@ -205,8 +226,18 @@ OPERATIONS = (
         "Change the text or the times of a message of yours that waits",
         {200: (Message,)},
         (400, 401, 402, 404, 408, 409, 413, 415, 422, 503),
+        asks="Change",
     ),
-    Operation("GET", "/v1/balance", "get_balance", "Your wallet", {200: (Wallet,)}, (401, 503)),
+    Operation("GET", "/v1/balance", "get_balance", "Your wallets", {200: (Balance,)}, (401, 503)),
+    Operation(
+        "POST",
+        "/v1/vouchers",
+        "post_vouchers",
+        "Bring a voucher's value into your wallet of its currency; the same code again is answered the same and brings nothing",
+        {200: (Brought,)},
+        (400, 401, 408, 413, 415, 422, 429, 503),
+        asks="Voucher",
+    ),
     Operation("GET", "/v1/openapi.json", "get_openapi", "This document", {200: "application/json"}, is_public=True),
     Operation("GET", "/healthz", "get_healthz", "Whether the process answers", {200: (Liveness,)}, is_public=True),
     Operation("GET", "/readyz", "get_readyz", "Whether work may be sent here", {200: (Readiness,), 503: (Readiness,)}, is_public=True),
@@ -236,6 +267,7 @@ def document(limits: Limits, services: Collection[str], vendor_tlvs: VendorTlvs 
                 "schemas": {
                     "Submission": _submission(services, vendor_tlvs),
                     "Change": _change(),
+                    "Voucher": _voucher(),
                     "SubmissionBatch": _batch(limits.batch_messages_max),
                     **schemas["$defs"],
                     **billing_api.schemas(),
@@ -254,12 +286,12 @@ def _operation(operation: Operation, messages_max: int) -> dict[str, Any]:
     found: dict[str, Any] = {"operationId": operation.id, "summary": operation.summary, "responses": _responses(operation)}
     if operation.is_public:
         found["security"] = []
-    if operation.method == "POST":
+    if operation.asks:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(operation.asks)}}}
+    elif operation.method == "POST":
         alternatives = [_ref("Submission"), _ref("SubmissionBatch"), {"type": "array", "maxItems": messages_max, **_batch_items()}]
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {"anyOf": alternatives}}}}
         found["parameters"] = [] if operation.path == PREVIEW_PATH else [_IDEMPOTENCY_KEY]
-    if operation.method == "PATCH":
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref("Change")}}}
     if "{id}" in operation.path:
         # Any text is answered, with 404 when it is no message's id.
         found["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}]
@@ -337,6 +369,17 @@ def _change() -> dict[str, Any]:
         "description": "What is to be different; a validity is from the schedule on",
         "properties": {field.name: _field(field) for field in intake.CHANGES},
         "minProperties": 1,
+        "additionalProperties": False,
+    }
+
+
+def _voucher() -> dict[str, Any]:
+    code = intake.CODE
+    return {
+        "type": "object",
+        "description": "A voucher that you hold",
+        "properties": {code.name: _field(code)},
+        "required": [code.name],
         "additionalProperties": False,
     }
 

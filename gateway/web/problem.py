@@ -22,6 +22,7 @@ STATUS_BY_REASON: dict[str, HTTPStatus] = {
     "bad_request": HTTPStatus.BAD_REQUEST,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "no_credit": HTTPStatus.PAYMENT_REQUIRED,
+    "no_wallet": HTTPStatus.PAYMENT_REQUIRED,
     "opted_out": HTTPStatus.FORBIDDEN,
     "sender_not_allowed": HTTPStatus.FORBIDDEN,
     "destination_not_allowed": HTTPStatus.FORBIDDEN,

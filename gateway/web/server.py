@@ -12,6 +12,7 @@ from gateway.domain.failure import Refused
 from gateway.services.ports import Reader
 from gateway.services.recall import Recall
 from gateway.services.reception import Reception
+from gateway.services.redeeming import Redeeming
 from gateway.smpp.vendor_tlv import NO_VENDOR_TLVS, VendorTlvs
 from gateway.store.partners import Partner
 from gateway.web import problem
@@ -22,6 +23,7 @@ from gateway.web.openapi import OPERATIONS, document
 from gateway.web.ops import Check, Ops
 from gateway.web.preview import PreviewApi
 from gateway.web.recall import RecallApi
+from gateway.web.vouchers import VoucherApi
 from gateway.world import Listener, World
 
 SHUTDOWN_S_MAX = 5.0
@@ -43,6 +45,7 @@ def make_app(
     reception: Reception,
     reader: Reader,
     recall: Recall,
+    redeeming: Redeeming,
     *,
     checks: Callable[[], Sequence[Check]],
     metrics: Callable[[], bytes] | None,
@@ -72,6 +75,7 @@ def make_app(
         "delete_message": recall_api.delete,
         "patch_message": recall_api.patch,
         "get_balance": api.balance,
+        "post_vouchers": VoucherApi(redeeming, keys, limits).post,
         "get_healthz": ops.healthz,
         "get_readyz": ops.readyz,
         "get_metrics": ops.metrics,

@@ -143,7 +143,8 @@ async def test_the_balance_shows_what_is_held(house: House):
 
     status, wallet = await house.get("/v1/balance")
 
-    assert (status, wallet) == (200, {"available_minor": 990, "held_minor": 10, "posted_minor": 1000, "currency": "CNY"})
+    found = {"available_minor": 990, "held_minor": 10, "posted_minor": 1000, "currency": "CNY"}
+    assert (status, wallet) == (200, {**found, "wallets": [{**found, "limit_minor": 0}]})
 
 
 # -- keys -----------------------------------------------------------------------------------------------------------------

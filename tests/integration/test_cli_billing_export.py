@@ -132,9 +132,12 @@ def test_each_carrier_has_files_of_its_own(shell: Shell, config: Path):
         ((), 2, "give a month"),
         (("--period", "2026-11", "--carrier", "nobody"), 2, "there is no carrier 'nobody'"),
         (("--period", "2026-11", "--profile", "nothing"), 2, "there is no profile 'nothing'"),
-        (("--period", "2026-11", "--as", "li", "--approved-by", "li"), 3, "another person"),
-        (("--revise", "77", "--reason", "x", "--approved-by", "zhao"), 3, "there is no run 77"),
+        (("--revise", "77", "--reason", "x"), 3, "there is no run 77"),
+        (("--revise", "77"), 3, "needs a reason"),
         (("--revise", "77", "--period", "2026-11"), 2, "leave them out"),
+        (("--revise", "77", "--approval", "78"), 2, "leave --revise out"),
+        (("--approval", "78"), 3, "there is no request 78"),
+        (("--approval", "78", "--reason", "x"), 2, "leave --reason out"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(shell: Shell, config: Path, arguments: tuple[str, ...], code: int, said: str):
@@ -163,9 +166,21 @@ def test_a_revision_is_written_beside_what_it_supersedes(shell: Shell, config: P
     folder = config.parent / "charges"
     (first,) = shell("billing", "export", "--period", "2026-11", "-o", folder, "--json", "-c", config).json["files"]
 
-    reason = ("--reason", "tax was missing", "--as", "li", "--approved-by", "zhao")
-    revised = shell("billing", "export", "--revise", first["run_id"], *reason, "-o", folder, "-c", config)
+    ask = ("billing", "export", "--revise", first["run_id"], "--reason", "tax was missing", "--as", "li", "--json", "-c", config)
+    request = shell(*ask).json["approval_id"]
+    write = ("billing", "export", "--approval", request, "-o", folder, "-c", config)
+    early = shell(*write, "--as", "li")
+    own = shell("billing", "approval", "approve", request, "--as", "LI", "-c", config)
+    listed = shell("billing", "approval", "list", "-c", config).out
+    assert shell("billing", "approval", "approve", request, "--as", "zhao", "-c", config).code == 0
+    by_who_approved = shell(*write, "--as", "zhao")
+    revised = shell(*write, "--as", "li")
+    twice = shell(*write, "--as", "li")
 
+    assert (early.code, f"request {request} is waiting" in early.err) == (3, True)
+    assert (own.code, by_who_approved.code) == (3, 3)
+    assert twice.out.endswith("(written before, the same bytes again)\n")
+    assert listed.startswith(f"{request}  revision   no money  export:{first['run_id']}  asked by li")
     assert revised.out == f"{folder / 'bellhop01_charge_default_202611_00000001_r01.csv'}  2 records  25.00 CNY\n"
     listed = shell("billing", "export", "list", "--json", "-c", config).json["files"]
     assert [(each["file_seq"], each["revision"], each["state"]) for each in listed] == [(1, 0, "WRITTEN"), (1, 1, "WRITTEN")]

@@ -325,6 +325,23 @@ def test_a_voucher_brings_its_value_once(shell: Shell, config: Path):
     assert other.encode() not in stored
 
 
+def test_vouchers_worth_more_than_one_may_give_wait_for_a_second_person(shell: Shell, config: Path):
+    file = config.parent / "codes.csv"
+    made = shell("billing", "voucher", "make", "big", "--count", 11, "--value", "10.00", "-o", file, "--as", "li", "-c", config)
+    code = file.read_text("ascii").splitlines()[1].partition(",")[0]
+    redeem = ("billing", "voucher", "redeem", "partner:acme", "--code", code, "-c", config)
+    (request,) = shell("billing", "approval", "list", "--json", "-c", config).json["requests"]
+
+    early = shell(*redeem)
+    approved = shell("billing", "approval", "approve", request["id"], "--as", "wang", "-c", config)
+
+    assert made.out.splitlines()[1] == f"big: they wait for a second person: `bellhop billing approval approve {request['id']}`"
+    assert (early.code, early.err) == (3, "error: this code brings nothing\n")
+    assert approved.out.startswith(f"{request['id']}: vouchers of 110.00 CNY on vouchers:big approved by wang")
+    assert shell(*redeem).code == 0
+    assert books(shell, config) == set()
+
+
 def test_void_vouchers_bring_nothing_and_are_never_made_twice(shell: Shell, config: Path):
     code, other, _ = make(shell, config)
 

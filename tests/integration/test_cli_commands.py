@@ -87,7 +87,14 @@ def test_a_password_may_come_from_a_file(shell: Shell, config: Path):
         ("add", "acme", "--smpp-password-file", "/nowhere/at/all"),
         ("add", "acme", "--credit", "-1"),
         ("add", "acme", "--credit", str(10**18)),
+        ("add", "acme", "--credit", "12.50"),
+        ("add", "acme", "--credit", "12.50 USD"),
         ("top-up", "acme", "0"),
+        ("top-up", "acme", "12.50"),
+        ("top-up", "acme", "12.505 CNY"),
+        ("top-up", "acme", "12.50 XXX"),
+        ("top-up", "acme", "12.50 CNY", "--currency", "USD"),
+        ("top-up", "acme", "5", "--as", "=cmd"),
     ],
 )
 def test_what_no_partner_can_have_is_one_line_and_exit_code_2(shell: Shell, config: Path, arguments: tuple[str, ...]):
@@ -116,6 +123,22 @@ def test_a_reference_tops_up_once(shell: Shell, config: Path):
 
     assert (first["is_new"], second["is_new"], second["available_minor"]) == (True, False, 500)
     assert (other.code, other.err.count("\n")) == (3, 1)
+
+
+def test_a_top_up_in_another_currency_opens_a_wallet_and_says_who_made_it(shell: Shell, config: Path):
+    shell("partner", "add", "acme", "--credit", "10.00 CNY", "-c", config)
+    call = ("partner", "top-up", "acme", "12.50 USD", "--reference", "invoice-1", "--as", "ann", "-c", config)
+
+    first, again = shell(*call), shell(*call)
+    by_code = shell("partner", "top-up", "acme", "50", "--currency", "USD", "--json", "-c", config).json
+
+    assert first.out == "acme: topped up; 12.50 USD free\n"
+    assert again.out == "acme: this reference was topped up before; 12.50 USD free\n"
+    assert (by_code["available_minor"], by_code["currency"]) == (1300, "USD")
+    wallets = shell("billing", "account", "list", "--json", "-c", config).json["accounts"]
+    assert [(each["currency"], each["posted_minor"]) for each in wallets] == [("CNY", 1000), ("USD", 1300)]
+    acts = shell("billing", "audit", "list", "--by", "ann", "--json", "-c", config).json["acts"]
+    assert [each["act"] for each in acts] == ["open wallet", "top up"]
 
 
 def test_a_new_key_ends_the_old_one_and_a_partner_can_be_kept_out(shell: Shell, config: Path):

@@ -194,7 +194,7 @@ def test_the_same_file_twice_is_refused(shell: Shell, config: Path):
         (
             ("reconcile", "run", "--carrier", "nobody", "--period", "2026-10"),
             2,
-            "there is no carrier 'nobody'; there are default, cmcc-gd",
+            "there is no carrier 'nobody'; known are: default, cmcc-gd",
         ),
         (("reconcile", "run", "--carrier", "cmcc-gd", "--period", "2026-13"), 2, "--period: there is no month 2026-13"),
         (("reconcile", "run", "--carrier", "cmcc-gd", "--period", "2026-11"), 3, "2026-11 of cmcc-gd is not closed yet"),

@@ -24,6 +24,7 @@ from billing.errors import ExportError
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Record, Settlement
 from billing.files import LocalFiles
 from billing.profile import Profile
+from billing.revisions import Revision
 from billing.runs import Books, Order
 from gateway.store.schema import metadata
 
@@ -104,9 +105,9 @@ class Store:
     def export(self, folder: Path, *, files: LocalFiles | None = None, now_us: int = NOW, **changes: Any) -> list[export.Written]:
         return export.export(self.desk(folder, files=files, now_us=now_us), ORDER._replace(**changes))
 
-    def revise(self, folder: Path, run_id: int, **changes: Any) -> list[export.Written]:
-        order = ORDER._replace(approved_by="zhao", **changes)
-        return export.revise(self.desk(folder, now_us=NOW + DAY_US), order, run_id, "wrong link names")
+    def revise(self, folder: Path, run_id: int, reason: str = "wrong link names", **changes: Any) -> list[export.Written]:
+        revision = Revision(run_id, reason, "zhao")
+        return export.revise(self.desk(folder, now_us=NOW + DAY_US), ORDER._replace(**changes), revision)
 
     def desk(self, folder: Path, *, files: LocalFiles | None = None, now_us: int = NOW) -> export.Desk:
         return export.Desk(self.books, str(folder), files or LocalFiles(), self.new_id, now_us, KEY, page_rows=3)
@@ -202,7 +203,7 @@ def test_the_manifest_counts_sums_and_hashes_its_file(store: Store, tmp_path: Pa
     store.settle(5, 1, price=0)
     store.close(20060502)
 
-    (written,) = store.export(tmp_path / "out", approved_by="zhao", service="chat")
+    (written,) = store.export(tmp_path / "out", service="chat")
 
     data = (tmp_path / "out" / written.file_name).read_bytes()
     manifest = manifest_of(tmp_path / "out", written)
@@ -212,7 +213,7 @@ def test_the_manifest_counts_sums_and_hashes_its_file(store: Store, tmp_path: Pa
     assert (total["currency"], total["count"], total["amount_minor"], total["tax_minor"], total["exponent"]) == ("CNY", 5, 40, 0, 2)
     assert (manifest["from_utc"], manifest["to_utc"]) == ("2006-04-30T16:00:00.000000Z", "2006-05-01T16:00:00.000000Z")
     assert (manifest["first_charge_id"], manifest["last_charge_id"], manifest["previous"]) == ("256", "1280", None)
-    assert (manifest["created_by"], manifest["approved_by"], manifest["service"], manifest["provider"]) == ("li", "zhao", "chat", None)
+    assert (manifest["created_by"], manifest["approved_by"], manifest["service"], manifest["provider"]) == ("li", None, "chat", None)
     assert (manifest["closure_reason"], manifest["late_records"], manifest["lost_records"]) == ("period", 0, 0)
     assert (manifest["is_masked"], manifest["supersedes"], manifest["part"]) == (False, None, 1)
     assert (tmp_path / "out" / f"{written.file_name}.sha256").read_text() == f"{sha256}  {written.file_name}\n"
@@ -385,6 +386,15 @@ def test_a_revision_tells_the_same_charges_anew_and_names_what_it_supersedes(sto
     assert manifest_of(tmp_path / "out", both[1])["previous"]["sha256"] == first.sha256
 
 
+def test_a_revision_repeated_gives_the_same_files_and_no_further_one(store: Store, tmp_path: Path):
+    store.settle(1, 3)
+    (first,) = store.export(tmp_path / "out")
+
+    (revised,), (again,) = store.revise(tmp_path / "out", first.run_id), store.revise(tmp_path / "out", first.run_id)
+
+    assert again == revised._replace(is_new=False)
+
+
 def test_only_the_newest_revision_is_revised_and_a_second_person_approves_it(store: Store, tmp_path: Path):
     store.settle(1, 3)
     (first,) = store.export(tmp_path / "out")
@@ -392,9 +402,11 @@ def test_only_the_newest_revision_is_revised_and_a_second_person_approves_it(sto
     store.revise(tmp_path / "out", second.run_id)
 
     with pytest.raises(ExportError, match="revised by another one already"):
+        store.revise(tmp_path / "out", first.run_id, "other names")
+    with pytest.raises(ExportError, match="name the newest"):
         store.revise(tmp_path / "out", first.run_id)
     with pytest.raises(ExportError, match="another person"):
-        store.revise(tmp_path / "out", second.run_id, created_by="zhao")
+        store.revise(tmp_path / "out", second.run_id, created_by="Zhao")
     with pytest.raises(ExportError, match="there is no run 77"):
         store.revise(tmp_path / "out", 77)
 
@@ -549,7 +561,6 @@ def test_two_exports_do_not_write_into_one_folder(store: Store, tmp_path: Path):
         {"zone": "Mars/Base"},
         {"zone": "../etc"},
         {"after": 20060501},
-        {"approved_by": "li"},
         {"profile": Profile("a_b")},
         {"profile": Profile("x", columns=("charge_id", "price"))},
         {"profile": Profile("x", "parquet", bytes_max=100_000)},

@@ -25,6 +25,7 @@ from gateway.services.dispatch import Limits as LaneLimits
 from gateway.services.outcome import Outcome
 from gateway.services.recall import Recall
 from gateway.services.reception import Reception
+from gateway.services.redeeming import Redeeming
 from gateway.store import partners
 from gateway.store.engine import open_reading, open_writing
 from gateway.store.partners import Partner
@@ -102,10 +103,12 @@ def checked(response: aiohttp.ClientResponse, body: bytes) -> Any:
         openapi.Problem.model_validate(found)
         assert found["status"] == response.status
         assert response.status < 500 or response.status == 503
+    elif response.url.path == "/v1/vouchers":
+        openapi.Brought.model_validate(found)
     elif response.method == "POST":
         (openapi.AcceptedBatch if "messages" in found else openapi.Accepted).model_validate(found)
     else:
-        models = {"/v1/messages": openapi.Message, "/v1/balance": openapi.Wallet, "/readyz": openapi.Readiness}
+        models = {"/v1/messages": openapi.Message, "/v1/balance": openapi.Balance, "/readyz": openapi.Readiness}
         next(model for path, model in models.items() if response.url.path.startswith(path)).model_validate(found)
     return found
 
@@ -155,7 +158,7 @@ async def opened_house(folder: Path, limits: Limits = LIMITS) -> AsyncIterator[H
 
     observed: list[tuple[str, int]] = []
     app = make_app(
-        world, reception, reader, recall, checks=checks, metrics=lambda: b"bellhop_up 1\n", limits=limits,
+        world, reception, reader, recall, Redeeming(world, writer), checks=checks, metrics=lambda: b"bellhop_up 1\n", limits=limits,
         observe=lambda route, status, _seconds: observed.append((route, status)),
     )  # fmt: skip
     listener = await serve(world, app, "127.0.0.1", 0, limits)

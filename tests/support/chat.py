@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.real_world import RealWorld
+from gateway.services.redeeming import Redeeming
 from gateway.web.chat import add_routes
 from tests.support.im import PASSWORD, RecordingInbox, limits
 from tests.support.store import opened_store
@@ -82,7 +83,7 @@ class Builder:
         connector, inbox = EmbeddedConnector(world, messenger), RecordingInbox(world, store.writer)
         await connector.start(inbox)
         app = web.Application()
-        add_routes(app, messenger)
+        add_routes(app, messenger, Redeeming(world, store.writer))
         client = await self._stack.enter_async_context(TestClient(TestServer(app)))
         return House(client, messenger, connector, inbox)
 

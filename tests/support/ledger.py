@@ -272,7 +272,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         codes = self._transact(
             lambda conn: vouchers.make(conn, batch, actor="li", random_octets=lambda _: next(octets), new_id=self.next_id, now_us=1)
-        )
+        ).codes
 
         self.codes |= {f"{code} {CURRENCIES[wallet]}": 0 for code in codes}
 
@@ -284,7 +284,7 @@ class LedgerMachine(RuleBasedStateMachine):
         code, _, currency = known.partition(" ")
 
         def step(conn: Any) -> Any:
-            return vouchers.redeem(conn, code, wallet, new_id=self.next_id, now_us=7)
+            return vouchers.redeem(conn, code, wallet, actor="li", new_id=self.next_id, now_us=7)
 
         if self.codes[known] not in (0, wallet) or currency != CURRENCIES[wallet]:
             self._refused(VoucherError, step)
