@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -21,15 +20,13 @@ from billing.money import exponent, format_minor
 from billing.profile import Profile
 from billing.runs import Books, Order, Told
 from gateway.cli_billing_progress import progress
-from gateway.cli_books import carrier_named, period_of
+from gateway.cli_books import carrier_named, give_way, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, writing
 from gateway.errors import ConfigError, Refused
 from gateway.store.engine import open_reading, open_writing
 from gateway.wiring_billing import carriers_of, limits_of, mask_key_of, profile_of
 
-# Traffic goes first: the scheduler, and with it the disk, prefers the gateway.
-_NICENESS = 10
 _PAGE_CACHE_KIB = 8_192
 DEFAULT_PROFILE = Profile().name
 
@@ -95,7 +92,7 @@ def _exported(opened: Opened, books: Books, orders: list[Order], folder: Path) -
     for each in orders:
         if calendar.span(each.first, each.after, _zone(opened, each)).to_us > now_us:
             typer.echo(f"note: the days of {each.carrier} are not over yet; charges booked later in them come in one more file", err=True)
-    _give_way()
+    give_way()
     written = []
     with _disk_told(), progress() as told:
         for each in orders:
@@ -114,7 +111,7 @@ def _revised(opened: Opened, books: Books, name: str, approval: int, folder: Pat
     with books.reading() as conn:
         revision = revisions.approved(conn, approval)
     order = _order(opened, runs.by_id(books, revision.run_id).profile, None, None, name)
-    _give_way()
+    give_way()
     with _disk_told(), progress() as told:
         return revise(_desk(opened, books, folder, told), order, revision)
 
@@ -128,11 +125,6 @@ def _disk_told() -> Iterator[None]:
         raise Refused(
             f"{error.filename or 'the folder'}: {error.strerror or type(error).__name__}; run it again when that is mended"
         ) from error
-
-
-def _give_way() -> None:
-    if os.getpriority(os.PRIO_PROCESS, 0) < _NICENESS:
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
 
 
 def _desk(opened: Opened, books: Books, folder: Path, told: Told) -> Desk:

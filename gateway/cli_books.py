@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.errors import ConfigError
 from gateway.store.engine import open_reading
 from gateway.wiring_billing import carriers_of
 
+_NICENESS = 10
 CARRIER_OPTION = typer.Option("", "--carrier", metavar="NAME", help="Whose books; without it, those of billing.carrier.")
 PERIOD_OPTION = typer.Option(..., "--period", metavar="PERIOD", help="A day like 2026-11-24, or a month like 2026-11.")
 
@@ -48,12 +50,22 @@ def at_desk(config: Path, who: str) -> Iterator[Desk]:
 
 @contextmanager
 def both_doors(opened: Opened) -> Iterator[Books]:
-    """The store for work that reads much and writes in short transactions: what only reads holds no writer up."""
+    """The store for work that reads much and writes in short transactions: what only reads holds no writer up.
+
+    Such work takes long, so from here on traffic goes first.
+    """
+    give_way()
     engine = open_reading(opened.settings.store.url)
     try:
         yield Books(engine.begin, opened.engine.begin)
     finally:
         engine.dispose()
+
+
+def give_way() -> None:
+    """Let traffic go first: the scheduler, and with it the disk, prefers the gateway to this process from now on."""
+    if os.getpriority(os.PRIO_PROCESS, 0) < _NICENESS:
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
 
 
 def carrier_named(opened: Opened, name: str) -> Carrier:
