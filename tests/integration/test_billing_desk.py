@@ -72,7 +72,7 @@ def test_a_number_that_paid_nothing_is_told_so(shell: Shell, running: Running):
         (("nobody",), 2, "WHOM: "),
         (("--charge", "x"), 2, "--charge: 'x' is no id of a charge"),
         (("--charge", "256"), 3, "there is no charge 256"),
-        (("im:1", "--from", "2026-13"), 2, "--from, --to: there is no month 2026-13"),
+        (("im:1", "--from", "2026-13"), 2, "--from: there is no month 2026-13"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(shell: Shell, running: Running, arguments: tuple[str, ...], code: int, words: str):
