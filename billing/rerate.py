@@ -166,6 +166,12 @@ def listed(conn: Connection, rows_max: int = 100) -> list[Run]:
     return [_run(row) for row in conn.execute(select(rerate_run).order_by(rerate_run.c.id.desc()).limit(rows_max))]
 
 
+def fields(run: Run) -> dict[str, Any]:
+    """A run as JSON; its id is a string, because readers of JSON keep numbers in doubles."""
+    days = {"first_day": calendar.write(run.scope.first_day), "after_day": calendar.write(run.scope.after_day)}
+    return {**run._asdict(), "id": str(run.id), "scope": {**run.scope._asdict(), **days}, "state": run.state.name.lower()}
+
+
 def _correct(
     conn: Connection,
     run: Row[Any],

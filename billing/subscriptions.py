@@ -257,9 +257,13 @@ def of_subscriber(conn: Connection, subscriber: str, short_code: str = "", *, li
     return [_read(each) for each in conn.execute(query.order_by(rows.c.id)).mappings()]
 
 
-def page(conn: Connection, *, after: int = 0, status: Status | None = None, offer: str = "", rows_max: int = 100) -> list[Subscription]:
-    """A page of subscriptions by id."""
+def page(
+    conn: Connection, *, after: int = 0, status: Status | None = None, offer: str = "", subscriber: str = "", rows_max: int = 100
+) -> list[Subscription]:
+    """A page of subscriptions by id: of all, or of one subscriber."""
     query = select(rows).where(rows.c.id > after)
+    if subscriber:
+        query = query.where(rows.c.subscriber == subscriber)
     if status is not None:
         query = query.where(rows.c.status == int(status))
     if offer:

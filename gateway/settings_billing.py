@@ -102,6 +102,12 @@ class Billing(Section):
     export_folder: str = Field(
         "charges", min_length=1, description="Folder for files ordered over HTTP (relative to the folder of this file)"
     )
+    upload_bytes_max: int = Field(
+        268_435_456,
+        ge=1_024,
+        le=2**40,
+        description="Largest file of a carrier that is taken over HTTP, in bytes; it waits in export_folder",
+    )
     mask_key: SecretStr = Field(
         SecretStr(""), description="Key of profiles with mask hmac, at least 16 characters; best given as BELLHOP__BILLING__MASK_KEY"
     )

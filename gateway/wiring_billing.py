@@ -58,7 +58,9 @@ def limits_of(settings: Settings) -> Limits:
 def rules_of(settings: Settings) -> DeskRules:
     """What the billing staff's door needs to know."""
     billing = settings.billing
-    return DeskRules(limits_of(settings), billing.refund_multiplier, billing.export_folder, billing.plan)
+    uploads = f"{billing.export_folder}/upload-{settings.node.id}"
+    files = (billing.export_folder, billing.plan, billing.node, billing.upload_bytes_max, uploads)
+    return DeskRules(limits_of(settings), billing.refund_multiplier, *files)
 
 
 def offers_of(settings: Settings) -> dict[str, Offer]:
