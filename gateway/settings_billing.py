@@ -89,6 +89,12 @@ class Billing(Section):
         le=2_592_000,
         description="How long after its end a period waits for receipts before it can be closed",
     )
+    close_after_s: int = Field(
+        0,
+        ge=0,
+        le=2_592_000,
+        description="The gateway closes each day by itself so long after its end, and not before its grace_s is over; 0: people close",
+    )
     plan: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,20}$")] = Field(
         "main", description="Plan whose approved tariff prices what is sold; while none is approved the prices of services hold"
     )

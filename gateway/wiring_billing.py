@@ -117,6 +117,13 @@ def ordering_of(settings: Settings, books: Booking) -> Ordering | None:
     return Ordering(Subscriptions(offers_of(settings), into=books), wordings, vocabularies)
 
 
+def closing_waits_of(settings: Settings) -> dict[str, int]:
+    """How long after its end a day of each carrier is closed by itself; empty where people close."""
+    after_s = settings.billing.close_after_s
+    names = (settings.billing.carrier, *(each.name for each in settings.carriers))
+    return {name: max(after_s, grace_s_of(settings, name)) for name in names} if after_s else {}
+
+
 def grace_s_of(settings: Settings, carrier: str) -> int:
     """How long a carrier's receipts may come after the end of a period."""
     return next((each.grace_s for each in settings.carriers if each.name == carrier), settings.billing.grace_s)
