@@ -250,7 +250,8 @@ def _tell(run: Run, as_json: bool) -> None:
 def _line(run: Run) -> str:
     days = f"{calendar.write(run.scope.first_day)} to {calendar.write(calendar.previous_day(run.scope.after_day))}"
     decided = f", decided by {run.decided_by}" if run.decided_by else ""
+    unpaid = f", {run.unpaid} that their wallets could not pay" if run.unpaid else ""
     return (
         f"{run.id}  {run.state.name.lower()}  {run.scope.carrier} {days} by {run.tariff}"
-        f"  {run.looked_at} looked at, {run.corrected} priced anew  asked by {run.requested_by}{decided}"
+        f"  {run.looked_at} looked at, {run.corrected} priced anew{unpaid}  asked by {run.requested_by}{decided}"
     )
