@@ -130,6 +130,8 @@ class Subscriptions:
         offer = self.offers.get(row.offer)
         if offer is None and not isinstance(event, subscription.Cancel):
             return Taken(row)  # no longer offered: it rests until it is again, or ends
+        if offer is None and isinstance(event, subscription.Cancel):
+            event = event._replace(is_told_later=False)  # what it was called is not known any more
         if seen is not None and row.version != seen:
             return Taken(row)
         rules = Rules() if offer is None else self.rules(offer, row.link)

@@ -151,7 +151,7 @@ class Gateway:
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
         self.accounts = accounts = Accounts(world, reader)
-        self.opt_outs = OptOuts(world.clock, writer, reader)
+        self.opt_outs = OptOuts(world.clock, writer, reader, self.bookkeeping.subscriptions)
         self._outcome = rows = Outcome(groups_of((link.name, link.receipt_group) for link in settings.links), self.books)
         self.dispatch = Dispatch(
             world,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from billing import book
 from billing.booking import Booking
+from billing.subscriptions import Subscriptions
 from gateway import wiring
 from gateway.services.catalogue import Catalogue
 from gateway.services.counting import Counting
@@ -18,7 +19,7 @@ from gateway.services.rating import Rating
 from gateway.services.tariffs import Tariffs
 from gateway.settings import Settings
 from gateway.sms.profile import TextProfile
-from gateway.wiring_billing import carriers_of, closing_waits_of
+from gateway.wiring_billing import carriers_of, closing_waits_of, offers_of
 from gateway.world import World
 
 
@@ -30,6 +31,7 @@ class Bookkeeping:
         self._world = world
         self._writer = writer
         self.booking = Booking(carriers_of(settings))
+        self.subscriptions = Subscriptions(offers_of(settings), into=self.booking)
         rating = Rating(self.booking, plan=settings.billing.plan, suspends=settings.billing.unrated == "suspend")
         self.tariffs = Tariffs(world, writer, reader, rating)
         self.counting = Counting(world.clock, reader, self.booking)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from billing.subscriptions import Subscriptions
 from gateway import wiring
 from gateway.web import billing_door, chat, control, control_links, control_partners, control_receipts, control_routes, status
 from gateway.web.billing_api import BILLING
 from gateway.web.billing_door import Desk
-from gateway.wiring_billing import offers_of, rules_of
+from gateway.wiring_billing import rules_of
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def pages_of(gateway: Gateway, operator_token: str | None) -> list[Callable[[web.Application], None]]:
     """What adds the routes; without a token there are no operator's orders."""
     settings = gateway.settings
-    steps = Subscriptions(offers_of(settings), into=gateway.books)
+    steps = gateway.bookkeeping.subscriptions
     store = (gateway.world, gateway.writer, gateway.reader)
     desk = Desk(*store, gateway.books, gateway.jobs, steps, gateway.tariffs.refresh, rules_of(settings))
     limits = wiring.web_limits(settings.web)

@@ -50,8 +50,15 @@ class SubscriptionActs(NamedTuple):
         return Staffed(row, ordered.is_new)
 
     def cancel(self, conn: Connection, id_: int, reason: str) -> Staffed:
-        """End one; what was charged stays."""
-        return self._step(conn, id_, Cancel(self.now_us, "staff"), reason, "subscription.cancel")
+        """End one, of which the gateway tells its phone; what was charged stays."""
+        return self._step(conn, id_, Cancel(self.now_us, "staff", is_told_later=True), reason, "subscription.cancel")
+
+    def opt_out(self, conn: Connection, digits: str, code: str) -> int:
+        """End all that a phone has under a code, or whatever it has for no code: it wants no more messages. How many it had."""
+        mine = [each for each in subscriptions.of_subscriber(conn, f"msisdn:{digits}") if each.short_code.startswith(code)]
+        for each in mine:
+            self._step(conn, each.id, Cancel(self.now_us, "STOP"), "opted out", "subscription.cancel")
+        return len(mine)
 
     def resume(self, conn: Connection, id_: int, reason: str) -> Staffed:
         """End a suspension; raises SubscriptionError for one that is not suspended, or no longer offered."""
