@@ -105,6 +105,13 @@ def listed(conn: Connection, carrier: str = "") -> list[Any]:
     return list(conn.execute((query.where(columns.carrier == carrier) if carrier else query).order_by(columns.id)))
 
 
+def fields(file: Any) -> dict[str, Any]:
+    """A row of `listed` as JSON."""
+    names = ("carrier", "name", "profile", "sha256", "imported_by")
+    told = {"file_id": str(file.id), "period": calendar.write(file.period), "records": file.line_count}
+    return {**{name: getattr(file, name) for name in names}, **told}
+
+
 def lines(conn: Connection, file_id: int, after_line: int, rows_max: int) -> list[Any]:
     """The next page of a file's lines, without their text."""
     columns = carrier_line.c

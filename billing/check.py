@@ -14,9 +14,9 @@ from billing import check_ledger
 from billing.check_exports import EXPORT_INVARIANTS
 from billing.invariant import Invariant, Violation
 
-__all__ = ["INVARIANTS", "Invariant", "Violation", "check", "message_invariants"]
+__all__ = ["INVARIANTS", "SAMPLES", "Invariant", "Violation", "check", "message_invariants"]
 
-_SAMPLES = 5
+SAMPLES = 5
 
 
 def check(conn: Connection, extra: Sequence[Invariant] = ()) -> list[Violation]:
@@ -62,7 +62,7 @@ def _try(conn: Connection, invariant: Invariant) -> Violation | None:
     count, samples = 0, []
     for row in conn.execute(text(query)):
         count += 1
-        if count <= _SAMPLES:
+        if count <= SAMPLES:
             samples.append(str(row[0]))
     return Violation(invariant.name, f"{invariant.rule}; not so: {', '.join(samples)}", count) if count else None
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from billing.check import Invariant
+from sqlalchemy import Connection, func, select
+
+from billing import calendar
+from billing.carriers import Carriers
+from billing.check import SAMPLES, Invariant, Violation
+from billing.event import RecordType
+from billing.schema import charge
 
 _IN_PERIOD = "charge.carrier = period.carrier AND charge.period >= period.first_day AND charge.period < period.after_day"
 
@@ -35,3 +41,29 @@ INVARIANTS = (
         WHERE charge.late AND COALESCE(carrier_books.closed_until, 0) = 0""",
     ),
 )
+
+
+def booked_by_the_clock(conn: Connection, carriers: Carriers) -> Violation | None:
+    """A charge stands in the day of its event on its carrier's clock; one that is late, in a later day.
+
+    SQL knows no clock of a carrier's: it tells the first and the last event of each day, which are held against its midnights.
+    """
+    columns = charge.c
+    bounds = (func.min(columns.event_at), func.max(columns.event_at))
+    is_charge = columns.journal_seq.is_not(None) & (columns.record_type == int(RecordType.CHARGE))
+    groups = (columns.carrier, columns.period, columns.late)
+    count, samples = 0, []
+    for carrier, day, is_late, first, last in conn.execute(select(*groups, *bounds).where(is_charge).group_by(*groups)).all():
+        zone = (carriers.named(carrier) or carriers.default).zone
+        span = calendar.span_of(day, zone)
+        if (is_late or first >= span.from_us) and last < (span.from_us if is_late else span.to_us):
+            continue
+        in_group = is_charge & (columns.carrier == carrier) & (columns.period == day) & (columns.late == is_late)
+        fits = columns.event_at < span.from_us if is_late else columns.event_at.between(span.from_us, span.to_us - 1)
+        count += int(conn.execute(select(func.count()).select_from(charge).where(in_group, ~fits)).scalar_one())
+        query = select(columns.id).where(in_group, ~fits).order_by(columns.id).limit(SAMPLES)
+        samples += list(conn.execute(query).scalars())
+    if not count:
+        return None
+    rule = "a charge stands in the day of its event on its carrier's clock, or, marked late, in a later one"
+    return Violation("booked_by_the_clock", f"{rule}; not so: {', '.join(map(str, samples[:SAMPLES]))}", count)

@@ -76,21 +76,60 @@ def close(books: Books, closing: Closing) -> Period:
 
     Raises PeriodError for one that is not over, or that does not follow what is closed.
     """
+    with books.writing() as conn:
+        known = seal(conn, closing)
+    if known is not None:
+        return known
+    with books.reading() as conn:
+        totals = totals_of(conn, closing.carrier.name, *calendar.days(closing.period))
+    with books.writing() as conn:
+        return finish(conn, closing, totals)
+
+
+def seal(conn: Connection, closing: Closing) -> Period | None:
+    """The first step of `close`: let no more rows in, and None; or the period, where it is closed already or its grace runs."""
     span = calendar.span_of(closing.period, closing.carrier.zone)
     if closing.now_us < span.to_us:
         raise PeriodError(f"{calendar.write(closing.period)} is not over yet on the clock of {closing.carrier.name}")
-    with books.writing() as conn:
-        known = _written(conn, closing.carrier.name, closing.period)
-        if known is not None and known.state >= PeriodState.CLOSED:
-            return known
-        if closing.now_us < span.to_us + closing.grace_us and not closing.is_now:
-            _mark(conn, closing, span, None)
-            return find(conn, closing.carrier.name, closing.period)
-        _seal(conn, closing, span)
-    with books.reading() as conn:
-        totals = totals_of(conn, closing.carrier.name, span.first, span.after)
-    with books.writing() as conn:
-        return _finish(conn, closing, totals)
+    known = _written(conn, closing.carrier.name, closing.period)
+    if known is not None and known.state >= PeriodState.CLOSED:
+        return known
+    if closing.now_us < span.to_us + closing.grace_us and not closing.is_now:
+        _mark(conn, closing, span, None)
+        return find(conn, closing.carrier.name, closing.period)
+    _seal(conn, closing, span)
+    return None
+
+
+def finish(conn: Connection, closing: Closing, totals: Sequence[Total]) -> Period:
+    """The last step of `close`: write down what is in a sealed period; the first who comes here closes it."""
+    name = closing.carrier.name
+    is_sealed = (period.c.carrier == name) & (period.c.period == closing.period) & (period.c.state == int(PeriodState.CLOSING))
+    values = {"state": int(PeriodState.CLOSED), "closed_at": closing.now_us, "closed_by": closing.actor}
+    records = sum(total.records for total in totals)
+    if conn.execute(update(period).where(is_sealed).values(**values, records=records)).rowcount == 1:
+        if totals:
+            conn.execute(insert(period_total), [{"carrier": name, "period": closing.period, **total._asdict()} for total in totals])
+        detail = {"records": records, "held": closing.held, "now": closing.is_now}
+        audit.record(conn, Act(closing.actor, "period.close", _subject(name, closing.period), detail), now_us=closing.now_us)
+    return find(conn, name, closing.period)
+
+
+def unfinished(conn: Connection, carrier: str, before_us: int) -> list[int]:
+    """Periods that were sealed before an instant and never finished: who closed them was interrupted."""
+    columns = period.c
+    is_left = (columns.carrier == carrier) & (columns.state == int(PeriodState.CLOSING)) & (columns.sealed_at < before_us)
+    return list(conn.execute(select(columns.period).where(is_left).order_by(columns.period)).scalars())
+
+
+def first_open(conn: Connection, carrier: str) -> int | None:
+    """The first day that is open; before any period was closed, that of the first record in the books; None for empty ones."""
+    day = closed_until(conn).get(carrier, 0)
+    if day:
+        return day
+    in_books = (charge.c.carrier == carrier) & charge.c.journal_seq.is_not(None)
+    first = conn.execute(select(charge.c.period).where(in_books).order_by(charge.c.journal_seq).limit(1)).scalar()
+    return None if first is None else int(first)
 
 
 def lock(conn: Connection, carrier: str, of: int, *, actor: str, now_us: int) -> Period:
@@ -167,20 +206,6 @@ def _mark(conn: Connection, closing: Closing, span: Span, sealed_at: int | None)
         audit.record(conn, Act(closing.actor, "period.closing", subject), now_us=closing.now_us)
     elif sealed_at is not None and row.sealed_at is None:
         conn.execute(update(period).where(is_it).values(sealed_at=sealed_at, held=closing.held))
-
-
-def _finish(conn: Connection, closing: Closing, totals: Sequence[Total]) -> Period:
-    """Write down what is in a sealed period; the first who comes here closes it."""
-    name = closing.carrier.name
-    is_sealed = (period.c.carrier == name) & (period.c.period == closing.period) & (period.c.state == int(PeriodState.CLOSING))
-    values = {"state": int(PeriodState.CLOSED), "closed_at": closing.now_us, "closed_by": closing.actor}
-    records = sum(total.records for total in totals)
-    if conn.execute(update(period).where(is_sealed).values(**values, records=records)).rowcount == 1:
-        if totals:
-            conn.execute(insert(period_total), [{"carrier": name, "period": closing.period, **total._asdict()} for total in totals])
-        detail = {"records": records, "held": closing.held, "now": closing.is_now}
-        audit.record(conn, Act(closing.actor, "period.close", _subject(name, closing.period), detail), now_us=closing.now_us)
-    return find(conn, name, closing.period)
 
 
 def _written(conn: Connection, carrier: str, of: int) -> Period | None:

@@ -7,6 +7,7 @@ the time is over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from billing.schema import charge
 from billing.schema_periods import rerate_run
 
 PAGE_ROWS = 500
+CORRECTED, UNPAID = "corrected", "unpaid"
 _PRICED = (int(ChargeState.CAPTURED), int(ChargeState.ZERO_RATED))
 
 
@@ -82,6 +84,7 @@ class Run(NamedTuple):
     decided_by: str | None
     looked_at: int
     corrected: int
+    unpaid: int  # their wallets could not pay what they cost more: they stay as they are
 
 
 def differences(books: Books, scope: Scope, rater: Rater, *, page_rows: int = PAGE_ROWS) -> Iterator[Difference]:
@@ -144,8 +147,8 @@ def carry_out(
                 return find(conn, run_id)
             page = _page(conn, _scope(known), known.after_seq, known.upto_seq, page_rows)
             made = corrections.of_charges(conn, [row["id"] for row in page])
-            corrected = sum(_correct(conn, known, row, made.get(row["id"], ()), rater, into, revenue_of, new_id, now_us) for row in page)
-            counts = {"looked_at": known.looked_at + len(page), "corrected": known.corrected + corrected}
+            done = Counter(_correct(conn, known, row, made.get(row["id"], ()), rater, into, revenue_of, new_id, now_us) for row in page)
+            counts = {name: getattr(known, name) + done[name] for name in (CORRECTED, UNPAID)} | {"looked_at": known.looked_at + len(page)}
             if len(page) < page_rows:
                 ended = {"state": int(RunState.DONE), "done_at": now_us}
             else:
@@ -166,6 +169,12 @@ def listed(conn: Connection, rows_max: int = 100) -> list[Run]:
     return [_run(row) for row in conn.execute(select(rerate_run).order_by(rerate_run.c.id.desc()).limit(rows_max))]
 
 
+def fields(run: Run) -> dict[str, Any]:
+    """A run as JSON; its id is a string, because readers of JSON keep numbers in doubles."""
+    days = {"first_day": calendar.write(run.scope.first_day), "after_day": calendar.write(run.scope.after_day)}
+    return {**run._asdict(), "id": str(run.id), "scope": {**run.scope._asdict(), **days}, "state": run.state.name.lower()}
+
+
 def _correct(
     conn: Connection,
     run: Row[Any],
@@ -176,10 +185,11 @@ def _correct(
     revenue_of: Callable[[Connection, str], int],
     new_id: Callable[[], int],
     now_us: int,
-) -> bool:
+) -> str | None:
+    """What came of it: CORRECTED, UNPAID or nothing."""
     found = _difference(row, made, rater)
     if found is None or found.why:
-        return False
+        return None
     price = rater(row)
     assert not isinstance(price, str)
     wanted = Repricing(
@@ -195,9 +205,9 @@ def _correct(
         price.tariff_rule,
     )
     try:
-        return corrections.reprice(conn, wanted, into=into, now_us=now_us) is not None
+        return None if corrections.reprice(conn, wanted, into=into, now_us=now_us) is None else CORRECTED
     except LedgerError:
-        return False  # the wallet cannot pay what it costs more: the charge stays, and a look after the run still shows it
+        return UNPAID  # the charge stays, and a look after the run still shows it
 
 
 def _difference(row: Mapping[str, Any], made: Sequence[Mapping[str, Any]], rater: Rater) -> Difference | None:
@@ -238,4 +248,5 @@ def _scope(row: Row[Any]) -> Scope:
 
 
 def _run(row: Row[Any]) -> Run:
-    return Run(row.id, _scope(row), row.tariff, RunState(row.state), row.requested_by, row.decided_by, row.looked_at, row.corrected)
+    counts = (row.looked_at, row.corrected, row.unpaid)
+    return Run(row.id, _scope(row), row.tariff, RunState(row.state), row.requested_by, row.decided_by, *counts)

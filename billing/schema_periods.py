@@ -60,5 +60,6 @@ rerate_run = Table(
     Column("looked_at", BigInteger, nullable=False, server_default=text("0")),
     Column("corrected", BigInteger, nullable=False, server_default=text("0")),
     Column("done_at", BigInteger),
+    Column("unpaid", BigInteger, nullable=False, server_default=text("0"), comment="charges whose wallet could not pay"),
     CheckConstraint("decided_by <> requested_by", name="rerate_run_four_eyes"),
 )

@@ -151,6 +151,12 @@ def named(conn: Connection, reference: str) -> Statement:
     )
 
 
+def of_id(conn: Connection, id_: int) -> Statement | None:
+    """The statement of an id."""
+    row = conn.execute(select(settlement).where(settlement.c.id == id_)).mappings().one_or_none()
+    return None if row is None else _shown(conn, row)
+
+
 def listed(conn: Connection, carrier: str = "", period: int | None = None) -> list[Statement]:
     """Every statement, of one carrier and one period where they are given."""
     columns = settlement.c

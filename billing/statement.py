@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -50,6 +50,22 @@ class _Row(NamedTuple):
     is_total: bool
     is_last: bool
     is_negative: bool
+
+
+def fields(each: Statement) -> dict[str, Any]:
+    """Every fact, line by line; ids are strings, because readers of JSON keep numbers in doubles."""
+    lines = [
+        {
+            "reason": line.reason.value,
+            "amount_minor": line.amount_minor,
+            "records": line.records,
+            "note": line.note,
+            "is_total": line.is_total,
+        }
+        for line in each.lines
+    ]
+    facts = {**each._asdict(), "id": str(each.id), "period": calendar.write(each.period), "state": each.state.name.lower(), "lines": lines}
+    return {"statement": each.reference, **facts}
 
 
 def render_html(statement: Statement, *, house: str) -> str:

@@ -41,6 +41,7 @@ class Text(StrEnum):
     SUSPENDED = "suspended"
     CLEARED = "cleared"
     CANCELLED = "cancelled"
+    ENDED = "ended"
 
 
 class Rules(NamedTuple):
@@ -96,10 +97,14 @@ class Tick(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """The subscriber or a person of ours ends it; `via` says how: TD, 0000, STOP, staff."""
+    """The subscriber or a person of ours ends it; `via` says how: TD, 0000, STOP, staff.
+
+    Told later, the next Tick tells the subscriber: who ends it cannot.
+    """
 
     at: int
     via: str
+    is_told_later: bool = False
 
 
 class Charged(NamedTuple):
@@ -173,6 +178,8 @@ def step(life: Life, event: Event, rules: Rules) -> Step:
         if isinstance(event, Charged | Unanswered) and event.cycle == life.charging:
             charged = event.cycle if isinstance(event, Charged) else life.charged
             return Step(life._replace(charging=0, charged=charged))
+        if isinstance(event, Tick) and life.due_at is not None:
+            return Step(life._replace(due_at=None), (Send(Text.ENDED),))
         return Step(life)
     match event:
         case Confirm():
@@ -180,6 +187,9 @@ def step(life: Life, event: Event, rules: Rules) -> Step:
         case Tick():
             return _tick(life, event.at, rules)
         case Cancel():
+            if event.is_told_later:
+                ended = _end(life, event.at, event.via, None)
+                return ended._replace(life=ended.life._replace(due_at=event.at))
             return _end(life, event.at, event.via, Text.CANCELLED)
         case Charged():
             if event.cycle != life.charging:

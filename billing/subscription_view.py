@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any
 
-from billing import calendar, view
+from sqlalchemy import Connection
+
+from billing import calendar, subscriptions, view
 from billing.cycles import CycleState
 from billing.subscription import HOUR_US, Status
 from billing.subscriptions import Offer, Subscription
@@ -55,6 +57,14 @@ def fields(row: Subscription, zone: tzinfo) -> dict[str, Any]:
         "cancelled_at": view.time(life.cancelled_at, zone),
         "cancelled_via": life.cancelled_via or None,
     }
+
+
+def history_fields(conn: Connection, row: Subscription, zone: tzinfo) -> dict[str, list[dict[str, Any]]]:
+    """The evidence of its order, and each cycle that was charged or failed."""
+    names = ("number", "step", "channel", "reference", "said")
+    kept = subscriptions.evidence_of(conn, row.id)
+    evidence = [{**{name: each[name] for name in names}, "at": view.time(each["at"], zone)} for each in kept]
+    return {"evidence": evidence, "cycles": [cycle_fields(each, zone) for each in subscriptions.cycles_of(conn, row.id)]}
 
 
 def cycle_fields(row: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:

@@ -130,6 +130,8 @@ class Subscriptions:
         offer = self.offers.get(row.offer)
         if offer is None and not isinstance(event, subscription.Cancel):
             return Taken(row)  # no longer offered: it rests until it is again, or ends
+        if offer is None and isinstance(event, subscription.Cancel):
+            event = event._replace(is_told_later=False)  # what it was called is not known any more
         if seen is not None and row.version != seen:
             return Taken(row)
         rules = Rules() if offer is None else self.rules(offer, row.link)
@@ -257,9 +259,13 @@ def of_subscriber(conn: Connection, subscriber: str, short_code: str = "", *, li
     return [_read(each) for each in conn.execute(query.order_by(rows.c.id)).mappings()]
 
 
-def page(conn: Connection, *, after: int = 0, status: Status | None = None, offer: str = "", rows_max: int = 100) -> list[Subscription]:
-    """A page of subscriptions by id."""
+def page(
+    conn: Connection, *, after: int = 0, status: Status | None = None, offer: str = "", subscriber: str = "", rows_max: int = 100
+) -> list[Subscription]:
+    """A page of subscriptions by id: of all, or of one subscriber."""
     query = select(rows).where(rows.c.id > after)
+    if subscriber:
+        query = query.where(rows.c.subscriber == subscriber)
     if status is not None:
         query = query.where(rows.c.status == int(status))
     if offer:

@@ -106,6 +106,12 @@ def listed(conn: Connection, *, after_id: int = 0, rows_max: int = 100, state: S
     return [Parked(row[0], row[1], row[2], SuspenseState(row[3]), *row[4:]) for row in rows]
 
 
+def fields(each: Parked) -> dict[str, Any]:
+    """A parked event as JSON; its id is a string, because readers of JSON keep numbers in doubles."""
+    states = {"state": each.state.name.lower(), "charge_state": ChargeState(each.charge_state).name.lower()}
+    return {**each._asdict(), **states, "event_id": str(each.event_id)}
+
+
 def recycle(
     conn: Connection,
     event_id: int,

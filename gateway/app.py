@@ -9,11 +9,9 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
-from billing import book
-from billing.booking import Booking
 from gateway import wiring, wiring_routes
+from gateway.bookkeeping import Bookkeeping
 from gateway.connectors.embedded import EmbeddedConnector, Messenger
 from gateway.connectors.embedded import Limits as MessengerLimits
 from gateway.domain.failure import Refused, StoreUnavailable
@@ -41,7 +39,6 @@ from gateway.services.keeping import Keeping
 from gateway.services.opt_outs import OptOuts
 from gateway.services.outcome import Notice, Outcome
 from gateway.services.ports import Commands
-from gateway.services.rating import Rating
 from gateway.services.recall import Recall
 from gateway.services.receive import Received, Receiving
 from gateway.services.reception import Reception
@@ -49,7 +46,6 @@ from gateway.services.replay import Replay
 from gateway.services.routing import Routing
 from gateway.services.subscribing import Subscribing
 from gateway.services.sweep import Sweep
-from gateway.services.tariffs import Tariffs
 from gateway.services.telling import CONNECTOR
 from gateway.settings import Settings
 from gateway.store import outbox
@@ -60,7 +56,7 @@ from gateway.tally import Tally
 from gateway.telemetry import Metrics
 from gateway.web.ops import Check, checks_of
 from gateway.web.server import WebListener, make_app, serve
-from gateway.wiring_billing import carriers_of, ordering_of, redeeming_of
+from gateway.wiring_billing import ordering_of, redeeming_of
 from gateway.world import World
 
 _log = structlog.get_logger(__name__)
@@ -118,22 +114,10 @@ class Gateway:
         )
         self._writer = self.writer
         await self.writer.open()
-        currency = settings.services[0].currency if settings.services else "CNY"
-        house = await self.writer.run(_ensure_house, currency, [world.next_id() for _ in book.House._fields], world.clock.now_us())
-        revenues = {}
-        sold_in = {each.currency for each in settings.services} | {each.currency for each in settings.offers}
-        for other in sorted(sold_in - {currency}):
-            ids = [world.next_id() for _ in book.House._fields]
-            revenues[other] = (await self.writer.run(_ensure_house, other, ids, world.clock.now_us())).revenue
-        self.books = Booking(carriers_of(settings))
-        await self.writer.run(self.books.open_books)
+        self.bookkeeping = Bookkeeping(settings, world, self.writer, self.reader)
+        self.books, self.tariffs = self.bookkeeping.booking, self.bookkeeping.tariffs
         self._profiles = wiring.text_profiles(settings)
-        rating = Rating(self.books, plan=settings.billing.plan, suspends=settings.billing.unrated == "suspend")
-        self.tariffs = Tariffs(world, self.writer, self.reader, rating)
-        self.catalogue = wiring.catalogue_of(settings, house.revenue, self._profiles, self.tariffs.rating)
-        self.catalogue.revenues.update(revenues)
-        self.tariffs.revenues = self.catalogue.revenues
-        await self.tariffs.refresh()
+        self.catalogue = await self.bookkeeping.open(self._profiles)
         self._wire()
         self._is_wired = True
         await self.accounts.refresh()
@@ -147,6 +131,8 @@ class Gateway:
         self._spawn(self.outbinds.run(), "outbind")
         self._spawn(self.replay.run(), "parked receipts")
         self._spawn(self.asking.run(), "overdue receipts")
+        for name, work in self.bookkeeping.tasks().items():
+            self._spawn(work, name)
         await self.connector.start(self.chat)
         self.connector_port.open()
         await self._open_doors()
@@ -155,12 +141,18 @@ class Gateway:
         self.is_ready = True
 
     def _wire(self) -> None:
+        self._wire_traffic()
+        self._wire_carriers()
+        self._wire_messenger()
+        self._wire_partners()
+
+    def _wire_traffic(self) -> None:
         settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         limits = dispatching.Limits(in_memory_max=settings.backlog.in_memory_max)
         self.delivering = Delivering(world, writer, reader)
         self.accounts = accounts = Accounts(world, reader)
-        self.opt_outs = OptOuts(world.clock, writer, reader)
-        rows = Outcome(groups_of((link.name, link.receipt_group) for link in settings.links), self.books)
+        self.opt_outs = OptOuts(world.clock, writer, reader, self.bookkeeping.subscriptions)
+        self._outcome = rows = Outcome(groups_of((link.name, link.receipt_group) for link in settings.links), self.books)
         self.dispatch = Dispatch(
             world,
             writer,
@@ -202,8 +194,11 @@ class Gateway:
             world, writer, reader, self.dispatch, self.reception, outcome=rows, noticed=self._noticed, counted=self.tally.recalled
         )
         self.operations = Operations(world, self.reception, self.recall, wiring.operation_limits(settings))
+
+    def _wire_carriers(self) -> None:
+        settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         ordering = ordering_of(settings, self.books)
-        self.receiving = Receiving(self.catalogue, accounts.ids, self.books, ordering)
+        self.receiving = Receiving(self.catalogue, self.accounts.ids, self.books, ordering)
         self.subscribing = None if ordering is None else Subscribing(world, writer, reader, self.dispatch, self.catalogue, ordering)
         carrier = CarrierSide(
             world,
@@ -223,12 +218,18 @@ class Gateway:
         self.sweep = Sweep(
             world, writer, reader, self.dispatch, self.receiving, limits=sweeping.Limits(), received=self._received, counted=self._queued
         )
+
+    def _wire_messenger(self) -> None:
+        settings, world, writer, reader = self.settings, self.world, self.writer, self.reader
         self.chat = ChatService(world, writer, self.reception, self.catalogue)
         self.redeeming = redeeming_of(settings, world, writer)
         self.messenger = Messenger(world, writer, reader, self._messenger_limits or _messenger_limits(settings))
         self.connector = EmbeddedConnector(world, self.messenger)
         self.connector_port = ConnectorPort(self.connector)
         self.connector_port.lane = self.delivering.lane(outbox.connector_target(CONNECTOR), lambda: self.connector_port)
+
+    def _wire_partners(self) -> None:
+        settings, world, writer, reader, accounts = self.settings, self.world, self.writer, self.reader, self.accounts
         self.smpp_server = SmppServer(
             wiring.server_config(settings),
             world,
@@ -293,8 +294,7 @@ class Gateway:
             raise ConfigError([refused.text]) from None
         self._profiles.clear()
         self._profiles.update(wiring.text_profiles(settings))
-        self.books.carriers = carriers_of(settings)
-        await self.writer.run(self.books.open_books)
+        await self.bookkeeping.take(settings)
 
     # -- stopping --------------------------------------------------------------------------------------------------------
 
@@ -364,6 +364,7 @@ class Gateway:
     def _scrape(self) -> bytes:
         self.tally.metrics.opted_out_late = self.opt_outs.stopped_late
         self.tally.metrics.route_entries = self.routing.counts()
+        self.tally.books(self.bookkeeping.counting, self._outcome.late, self.jobs.running)
         return self.tally.scrape(self.writer.is_healthy, self.smpp_server, self.links, self.dispatch, self.accounts.ids)
 
     async def _refresh(self) -> None:
@@ -383,10 +384,6 @@ class Gateway:
 def _complain(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and task.exception() is not None:
         _log.error("a task failed", task=task.get_name(), error=repr(task.exception()))
-
-
-def _ensure_house(conn: Connection, currency: str, ids: list[int], now_us: int) -> book.House:
-    return book.ensure_house(conn, currency, new_id=ids.pop, now_us=now_us)
 
 
 def _messenger_limits(settings: Settings) -> MessengerLimits:

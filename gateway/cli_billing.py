@@ -22,6 +22,7 @@ from gateway.cli_billing_suspense import parked
 from gateway.cli_billing_tariff import price, tariff
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading
 from gateway.store import consistency
+from gateway.wiring_billing import carriers_of
 
 EXIT_BROKEN = 1
 
@@ -60,7 +61,7 @@ def check(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None:
       bellhop billing check -c shop/bellhop.toml
     """
     with reading(config) as opened, opened.engine.begin() as conn:
-        broken = consistency.check(conn)
+        broken = consistency.check(conn, carriers_of(opened.settings))
     if as_json:
         typer.echo(json.dumps({"clean": not broken, "violations": [_fields(each) for each in broken]}))
     elif broken:

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from sqlalchemy import Connection
 
 from billing import calendar, periods, view
-from billing.calendar import EPOCH, Span
-from billing.carriers import Carrier, Carriers
+from billing.calendar import EPOCH
 from billing.event import ChargeState, RecordType
 from billing.periods import Closing, Period, Total
 from gateway.cli_books import CARRIER_OPTION, at_desk, both_doors, carrier_named, period_of
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, writing
-from gateway.domain.ids import ID_MAX, id_floor
+from gateway.services.day_end import held_in
 from gateway.store import leaks
 from gateway.wiring_billing import carriers_of, grace_s_of
 
@@ -50,7 +48,7 @@ def close(
         with both_doors(opened) as books:
             span = calendar.span_of(wanted, whose.zone)
             with books.reading() as conn:
-                held = _held(conn, carriers_of(opened.settings), whose, span)
+                held = held_in(conn, carriers_of(opened.settings), whose, span)
             grace_us = grace_s_of(opened.settings, whose.name) * 1_000_000
             closing = Closing(whose, wanted, by, opened.clock.now_us(), grace_us, is_now, held)
             closed = periods.close(books, closing)
@@ -67,14 +65,6 @@ def close(
     if closed.state is periods.PeriodState.CLOSING:
         seconds = (span.to_us + grace_us - closing.now_us) // 1_000_000
         typer.echo(f"receipts may come for {seconds} more seconds; then close it again, or now with --now", err=True)
-
-
-def _held(conn: Connection, carriers: Carriers, whose: Carrier, span: Span) -> int:
-    """The default carrier has every link that no other one has."""
-    is_default = whose.name == carriers.default.name
-    others = (each.name for each in carriers if each.name != whose.name)
-    links = [link for name in others for link in carriers.links_of(name)] if is_default else carriers.links_of(whose.name)
-    return leaks.count_held(conn, min(id_floor(span.from_us), ID_MAX), min(id_floor(span.to_us), ID_MAX), tuple(links), is_rest=is_default)
 
 
 @period.command("list")

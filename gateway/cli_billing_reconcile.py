@@ -39,6 +39,7 @@ def import_file(
     profile: Path = typer.Option(..., "--profile", metavar="TOML", help="How this carrier writes its files."),
     carrier: str = CARRIER_OPTION,
     period: str = PERIOD_OPTION,
+    name: str = typer.Option("", "--name", metavar="NAME", help="What the books call the file; without it, its own name."),
     acting: str = ACTOR_OPTION,
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
@@ -55,12 +56,12 @@ def import_file(
         raise ConfigError([f"{file}: no such file"])
     with writing(config) as opened, both_doors(opened) as books:
         wanted = Import(carrier_named(opened, carrier), month, read, who)
-        source = Source(file.name, lambda: file.open("rb"))
+        source = Source(name or file.name, lambda: file.open("rb"))
         done = carrier_files.import_file(books, source, wanted, file_id=opened.new_id(), now_us=opened.clock.now_us())
     if as_json:
         typer.echo(json.dumps({"file_id": str(done.file_id), "sha256": done.sha256, "records": done.lines}))
     else:
-        typer.echo(f"{file.name}: {done.lines} records for {period}; compare them with `bellhop billing reconcile run`")
+        typer.echo(f"{source.name}: {done.lines} records for {period}; compare them with `bellhop billing reconcile run`")
 
 
 @reconcile.command()
@@ -106,15 +107,7 @@ def list_runs(carrier: str = typer.Option("", "--carrier"), as_json: bool = JSON
     with reading(config) as opened, opened.engine.begin() as conn:
         runs, files = recon.listed(conn, carrier), carrier_files.listed(conn, carrier)
     if as_json:
-        facts = [
-            {
-                **{name: getattr(file, name) for name in ("carrier", "name", "profile", "sha256", "imported_by")},
-                "file_id": str(file.id),
-                "period": calendar.write(file.period),
-                "records": file.line_count,
-            }
-            for file in files
-        ]
+        facts = [carrier_files.fields(file) for file in files]
         typer.echo(json.dumps({"runs": [_fields(each) for each in runs], "files": facts}))
         return
     for file in files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,6 +41,7 @@ def dry_run(
     carrier: str = CARRIER_OPTION,
     service: str = _SERVICE,
     output: Path | None = typer.Option(None, "-o", "--output", metavar="FILE", help="Also write every difference there, as CSV."),
+    rows_max: int = typer.Option(None, "--rows", min=0, help="Most differences shown; without it 20, and with --json all."),
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
@@ -55,7 +57,7 @@ def dry_run(
         with opened.engine.begin() as conn:
             rater = _rater(_version(conn, tariff), scope.carrier)
         books = Books(opened.engine.begin, opened.engine.begin)
-        report = _Report(None if output is None else files.enter_context(output.open("w", encoding="utf-8", newline="")), as_json)
+        report = _Report(None if output is None else files.enter_context(output.open("w", encoding="utf-8", newline="")), as_json, rows_max)
         for each in rerate.differences(books, scope, rater):
             report.add(each)
         report.end()
@@ -64,9 +66,10 @@ def dry_run(
 class _Report:
     """What a look finds, told as it is found: a month has more differences than should be in memory."""
 
-    def __init__(self, file: TextIO | None, is_json: bool) -> None:
+    def __init__(self, file: TextIO | None, is_json: bool, rows_max: int | None) -> None:
         self._rows = None if file is None else csv.writer(file)
         self._is_json = is_json
+        self._rows_max = (math.inf if is_json else _SHOWN) if rows_max is None else rows_max
         self._sums: dict[str, int] = {}
         self._first: list[Difference] = []
         self._count = self._left_alone = 0
@@ -80,11 +83,12 @@ class _Report:
         delta = found.after_minor - found.before_minor
         self._sums[found.currency] = self._sums.get(found.currency, 0) + delta
         self._left_alone += bool(found.why)
-        if self._is_json:
-            between = ", " if self._count else ""
-            typer.echo(between + json.dumps({**found._asdict(), "charge_id": str(found.charge_id)}), nl=False)
-        elif self._count < _SHOWN:
-            self._first.append(found)
+        if self._count < self._rows_max:
+            if self._is_json:
+                between = ", " if self._count else ""
+                typer.echo(between + json.dumps({**found._asdict(), "charge_id": str(found.charge_id)}), nl=False)
+            else:
+                self._first.append(found)
         self._count += 1
         if self._rows is not None:
             self._rows.writerow((*found, delta))
@@ -92,7 +96,8 @@ class _Report:
     def end(self) -> None:
         """Tell the sums."""
         if self._is_json:
-            typer.echo(f'], "sums_minor": {json.dumps(self._sums)}}}')
+            counts = {"count": self._count, "left_alone": self._left_alone, "sums_minor": self._sums}
+            typer.echo(f"], {json.dumps(counts)[1:]}")
             return
         typer.echo(f"{self._count - self._left_alone} charges would be priced anew, {self._left_alone} left alone")
         for currency, minor in sorted(self._sums.items()):
@@ -165,7 +170,7 @@ def list_runs(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> None
     with reading(config) as opened, opened.engine.begin() as conn:
         found = rerate.listed(conn)
     if as_json:
-        typer.echo(json.dumps({"runs": [_fields(each) for each in found]}))
+        typer.echo(json.dumps({"runs": [rerate.fields(each) for each in found]}))
         return
     for each in found:
         typer.echo(_line(each))
@@ -223,18 +228,14 @@ def _id(typed: str) -> int:
 
 
 def _tell(run: Run, as_json: bool) -> None:
-    typer.echo(json.dumps(_fields(run)) if as_json else _line(run))
-
-
-def _fields(run: Run) -> dict[str, Any]:
-    days = {"first_day": calendar.write(run.scope.first_day), "after_day": calendar.write(run.scope.after_day)}
-    return {**run._asdict(), "id": str(run.id), "scope": {**run.scope._asdict(), **days}, "state": run.state.name.lower()}
+    typer.echo(json.dumps(rerate.fields(run)) if as_json else _line(run))
 
 
 def _line(run: Run) -> str:
     days = f"{calendar.write(run.scope.first_day)} to {calendar.write(calendar.previous_day(run.scope.after_day))}"
     decided = f", decided by {run.decided_by}" if run.decided_by else ""
+    unpaid = f", {run.unpaid} that their wallets could not pay" if run.unpaid else ""
     return (
         f"{run.id}  {run.state.name.lower()}  {run.scope.carrier} {days} by {run.tariff}"
-        f"  {run.looked_at} looked at, {run.corrected} priced anew  asked by {run.requested_by}{decided}"
+        f"  {run.looked_at} looked at, {run.corrected} priced anew{unpaid}  asked by {run.requested_by}{decided}"
     )

@@ -95,7 +95,7 @@ def draft(
     if unresolved:
         typer.echo(f"note: {unresolved} differences with the carrier's file are not resolved yet", err=True)
     if as_json:
-        typer.echo(json.dumps({"statements": [_fields(each) for each in made]}))
+        typer.echo(json.dumps({"statements": [statement.fields(each) for each in made]}))
     elif made:
         for each in made:
             _tell(each)
@@ -114,7 +114,7 @@ def list_statements(carrier: str = typer.Option("", "--carrier"), as_json: bool 
     with reading(config) as opened, opened.engine.begin() as conn:
         found = settlements.listed(conn, carrier)
     if as_json:
-        typer.echo(json.dumps({"statements": [_fields(each) for each in found]}))
+        typer.echo(json.dumps({"statements": [statement.fields(each) for each in found]}))
         return
     for each in found:
         _tell(each)
@@ -174,7 +174,7 @@ def write_statement(
         except OSError as error:
             raise ConfigError([f"{output}: {error.strerror}"]) from None
     if as_json:
-        typer.echo(json.dumps(_fields(found)))
+        typer.echo(json.dumps(statement.fields(found)))
     elif output is not None:
         typer.echo(str(output))
     else:
@@ -189,7 +189,7 @@ def write_statement(
 
 def _told(done: Statement, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_fields(done)))
+        typer.echo(json.dumps(statement.fields(done)))
     else:
         _tell(done)
 
@@ -198,21 +198,6 @@ def _tell(each: Statement) -> None:
     amount = f"{format_minor(each.settled_minor, each.currency)} {each.currency}"
     by = each.locked_by or each.approved_by or each.created_by
     typer.echo(f"{each.reference}  {calendar.write(each.period)}  {each.state.name.lower()} by {by}  {amount}")
-
-
-def _fields(each: Statement) -> dict[str, Any]:
-    lines = [
-        {
-            "reason": line.reason.value,
-            "amount_minor": line.amount_minor,
-            "records": line.records,
-            "note": line.note,
-            "is_total": line.is_total,
-        }
-        for line in each.lines
-    ]
-    facts = {**each._asdict(), "id": str(each.id), "period": calendar.write(each.period), "state": each.state.name.lower(), "lines": lines}
-    return {"statement": each.reference, **facts}
 
 
 def _rule_fields(rule: Rule) -> dict[str, Any]:

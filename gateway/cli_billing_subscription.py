@@ -12,16 +12,16 @@ from typing import NamedTuple
 import typer
 from sqlalchemy import Connection
 
-from billing import audit, book, subscription_view, subscriptions, view
-from billing.audit import Act
-from billing.subscription import Cancel, Confirm, Event, Resume, Status
-from billing.subscriptions import Evidence, Subscription, Subscriptions, Taken
-from gateway.cli_books import at_desk, period_of
+from billing import book, subscription_view, subscriptions, view
+from billing.subscription import Status
+from billing.subscriptions import Subscription, Subscriptions
+from gateway.cli_books import at_desk
 from gateway.cli_staff import ACTOR_OPTION
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading
-from gateway.domain.address import AddressError, mask, msisdn
+from gateway.domain.address import AddressError, msisdn
 from gateway.domain.ids import ID_MAX
-from gateway.errors import ConfigError, Refused
+from gateway.errors import ConfigError
+from gateway.services.subscription_acts import REASON_CHARS_MAX, Staffed, SubscriptionActs
 from gateway.wiring_billing import booking_of, carriers_of, offers_of
 
 subscription = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What subscribers have, and what becomes of it.")
@@ -30,23 +30,15 @@ _NUMBER = typer.Option("", "--number", metavar="PHONE", help="A phone, whose car
 _ACCOUNT = typer.Option("", "--account", metavar="NUMBER", help="A messenger account, whose wallet pays.")
 _ID = typer.Argument(..., metavar="ID", help="The subscription's id, as `list` shows it.")
 _REASON = typer.Option(..., "--reason", metavar="TEXT", help="Why; it is kept as evidence.")
-_TEXT_CHARS_MAX = 160
 _ROWS_MAX = 1_000
 
 
 class _Desk(NamedTuple):
-    """An act on a subscription, and the steps it may take."""
+    """An open store, and what its user may do to subscriptions."""
 
     opened: Opened
     conn: Connection
-    by: str
-    now_us: int
-    steps: Subscriptions
-
-    def note(self, act: str, row: Subscription, **detail: object) -> None:
-        """Put an act into the audit log."""
-        facts = {"offer": row.offer, "subscriber": _masked(row.subscriber), **detail}
-        audit.record(self.conn, Act(self.by, act, f"subscription:{row.id}", facts), now_us=self.now_us)
+    acts: SubscriptionActs
 
 
 @subscription.command("offers")
@@ -98,12 +90,8 @@ def list_subscriptions(
     """
     wanted = _status(status)
     with reading(config) as opened, opened.engine.begin() as conn:
-        if number or account:
-            found = subscriptions.of_subscriber(conn, _subscriber(number, account), live_only=False)
-            found = [each for each in found if each.id > after and (wanted is None or each.life.status is wanted)]
-            found = [each for each in found if not offer or each.offer == offer][:rows_max]
-        else:
-            found = subscriptions.page(conn, after=after, status=wanted, offer=offer, rows_max=rows_max)
+        whose = _subscriber(number, account) if number or account else ""
+        found = subscriptions.page(conn, after=after, status=wanted, offer=offer, subscriber=whose, rows_max=rows_max)
         zones = {each.id: _zone(opened, each) for each in found}
     if as_json:
         typer.echo(json.dumps({"subscriptions": [subscription_view.fields(each, zones[each.id]) for each in found]}))
@@ -128,17 +116,14 @@ def show(id_: str = _ID, as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTI
     with reading(config) as opened, opened.engine.begin() as conn:
         row = subscriptions.found(conn, wanted)
         zone = _zone(opened, row)
-        proofs = [{**each, "at": view.time(each["at"], zone)} for each in subscriptions.evidence_of(conn, row.id)]
-        cycles = [subscription_view.cycle_fields(each, zone) for each in subscriptions.cycles_of(conn, row.id)]
+        history = subscription_view.history_fields(conn, row, zone)
     if as_json:
-        for each in proofs:
-            del each["subscription"]
-        typer.echo(json.dumps({**subscription_view.fields(row, zone), "evidence": proofs, "cycles": cycles}, ensure_ascii=False))
+        typer.echo(json.dumps({**subscription_view.fields(row, zone), **history}, ensure_ascii=False))
         return
     typer.echo(subscription_view.line(row, zone))
-    for each in proofs:
+    for each in history["evidence"]:
         typer.echo(f"  {each['step']:<8} {each['at']}  {each['channel']} {each['reference']}: {each['said']}")
-    for each in cycles:
+    for each in history["cycles"]:
         charge = f"charge {each['charge']}" if each["charge"] else "no charge"
         typer.echo(f"  {each['cycle']:<10} {each['state']:<10} due {each['due_at']}  {charge}{', ' + each['code'] if each['code'] else ''}")
 
@@ -166,25 +151,16 @@ def start(
       bellhop billing subscription start game --account 10001 --evidence "ordered in the app" --as ann
     """
     with _desk(config, who) as desk:
-        wanted = desk.steps.offers.get(offer)
-        if wanted is None:
-            raise Refused(f"there is no offer {offer[:32]!r}; known are: {', '.join(desk.steps.offers) or 'none'}")
-        if bool(account) != wanted.pays_from_wallet:
+        wanted = desk.acts.steps.offers.get(offer)
+        if wanted is not None and bool(account) != wanted.pays_from_wallet:
             raise ConfigError([f"{'--account' if wanted.pays_from_wallet else '--number'}: this is who pays for {offer}"])
         subscriber = _subscriber(number, account)
-        if account and book.find_account(desk.conn, subscriber, wanted.currency) is None:
-            raise Refused(f"account {account} has no wallet in {wanted.currency}")
         if link and link not in {each.name for each in desk.opened.settings.links}:
             raise ConfigError([f"--link: there is no link {link[:32]!r}"])
-        proof = _evidence(desk, "--evidence", evidence)
-        ordered = desk.steps.order(desk.conn, desk.opened.new_id(), wanted, subscriber, link or None, proof)
-        row = ordered.taken.subscription
-        if ordered.is_new:
-            for _ in range(wanted.rules.confirmations_required):
-                row = desk.steps.take(desk.conn, row.id, Confirm(desk.now_us), proof).subscription
-            desk.note("subscription.start", row)
-        zone = _zone(desk.opened, row)
-    _tell(row, zone, "" if ordered.is_new else "has it already: ", as_json, is_new=ordered.is_new)
+        said = _said("--evidence", evidence)
+        done = desk.acts.start(desk.conn, offer, subscriber, link or None, said, id_=desk.opened.new_id())
+        zone = _zone(desk.opened, done.subscription)
+    _tell(done, zone, "has it already: ", as_json)
 
 
 @subscription.command()
@@ -201,7 +177,11 @@ def cancel(
     Example:
       bellhop billing subscription cancel 457220177920000 --reason "asked by phone" --as ann
     """
-    _step(config, who, id_, reason, as_json, "subscription.cancel")
+    wanted, why = _parsed(id_), _said("--reason", reason)
+    with _desk(config, who) as desk:
+        done = desk.acts.cancel(desk.conn, wanted, why)
+        zone = _zone(desk.opened, done.subscription)
+    _tell(done, zone, "was over already: ", as_json)
 
 
 @subscription.command()
@@ -218,7 +198,11 @@ def resume(
     Example:
       bellhop billing subscription resume 457220177920000 --reason "balance is back" --as ann
     """
-    _step(config, who, id_, reason, as_json, "subscription.resume")
+    wanted, why = _parsed(id_), _said("--reason", reason)
+    with _desk(config, who) as desk:
+        done = desk.acts.resume(desk.conn, wanted, why)
+        zone = _zone(desk.opened, done.subscription)
+    _tell(done, zone, "", as_json)
 
 
 @subscription.command()
@@ -242,35 +226,9 @@ def refused(
         raise ConfigError(["CODE: has 1 to 32 printable characters"])
     wanted = _parsed(id_)
     with _desk(config, who) as desk:
-        before = subscriptions.locked(desk.conn, wanted)
-        taken = desk.steps.refused_later(
-            desk.conn, wanted, period_of("CYCLE", cycle), code, correction_id=desk.opened.new_id(), now_us=desk.now_us
-        )
-        row = taken.subscription
-        if row.version != before.version:
-            desk.note("subscription.refused", row, cycle=cycle, code=code)
-        zone = _zone(desk.opened, row)
-    _tell(row, zone, "", as_json, is_new=row.version != before.version)
-
-
-def _step(config: Path, who: str, id_: str, reason: str, as_json: bool, act: str) -> None:
-    wanted = _parsed(id_)
-    with _desk(config, who) as desk:
-        proof = _evidence(desk, "--reason", reason)
-        before = subscriptions.locked(desk.conn, wanted)
-        is_cancel = act == "subscription.cancel"
-        event: Event = Cancel(desk.now_us, "staff") if is_cancel else Resume(desk.now_us)
-        taken: Taken = desk.steps.take(desk.conn, wanted, event, proof)
-        row = taken.subscription
-        is_new = row.version != before.version
-        if not is_new and not is_cancel:
-            raise Refused(
-                f"subscription {wanted} is {subscription_view.status_name(row)}: only a suspended one, of an offer there is, can be resumed"
-            )
-        if is_new:
-            desk.note(act, row, reason=reason)
-        zone = _zone(desk.opened, row)
-    _tell(row, zone, "" if is_new else "was over already: ", as_json, is_new=is_new)
+        done = desk.acts.refused(desk.conn, wanted, cycle, code, correction_id=desk.opened.new_id())
+        zone = _zone(desk.opened, done.subscription)
+    _tell(done, zone, "", as_json)
 
 
 @contextmanager
@@ -279,19 +237,20 @@ def _desk(config: Path, who: str) -> Iterator[_Desk]:
         offers = offers_of(desk.opened.settings)
         for each in sorted({each.currency for each in offers.values()}):
             book.ensure_house(desk.conn, each, **desk.world)
-        yield _Desk(*desk, Subscriptions(offers, into=booking_of(desk.opened.settings)))
+        steps = Subscriptions(offers, into=booking_of(desk.opened.settings))
+        yield _Desk(desk.opened, desk.conn, SubscriptionActs(steps, desk.by, desk.now_us))
 
 
-def _tell(row: Subscription, zone: tzinfo, prefix: str, as_json: bool, *, is_new: bool) -> None:
-    typer.echo(
-        json.dumps({**subscription_view.fields(row, zone), "is_new": is_new}) if as_json else f"{prefix}{subscription_view.line(row, zone)}"
-    )
+def _tell(done: Staffed, zone: tzinfo, otherwise: str, as_json: bool) -> None:
+    row = done.subscription
+    facts = {**subscription_view.fields(row, zone), "is_new": done.is_new}
+    typer.echo(json.dumps(facts) if as_json else f"{'' if done.is_new else otherwise}{subscription_view.line(row, zone)}")
 
 
-def _evidence(desk: _Desk, option: str, text: str) -> Evidence:
-    if not 0 < len(text) <= _TEXT_CHARS_MAX or not text.isprintable():
-        raise ConfigError([f"{option}: has 1 to {_TEXT_CHARS_MAX} printable characters"])
-    return Evidence("staff", desk.by, text, desk.now_us)
+def _said(option: str, text: str) -> str:
+    if not 0 < len(text) <= REASON_CHARS_MAX or not text.isprintable():
+        raise ConfigError([f"{option}: has 1 to {REASON_CHARS_MAX} printable characters"])
+    return text
 
 
 def _parsed(typed: str) -> int:
@@ -320,11 +279,6 @@ def _subscriber(number: str, account: str) -> str:
         return f"msisdn:{msisdn(number).digits_or_name}"
     except AddressError as error:
         raise ConfigError([f"--number: {error.reason}"]) from None
-
-
-def _masked(subscriber: str) -> str:
-    kind, _, number = subscriber.partition(":")
-    return mask(f"+{number}") if kind == "msisdn" else subscriber
 
 
 def _zone(opened: Opened, row: Subscription) -> tzinfo:

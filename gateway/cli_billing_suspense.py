@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import typer
 from sqlalchemy import Connection
 
 from billing import book, suspense
 from billing.booking import Booking
-from billing.event import ChargeState
-from billing.suspense import Parked
 from gateway.cli_staff import ACTOR_OPTION, actor
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, writing
 from gateway.errors import ConfigError
@@ -40,7 +37,7 @@ def list_parked(
     with reading(config) as opened, opened.engine.begin() as conn:
         found = suspense.listed(conn, rows_max=rows_max)
     if as_json:
-        typer.echo(json.dumps({"suspended": [_fields(each) for each in found]}))
+        typer.echo(json.dumps({"suspended": [suspense.fields(each) for each in found]}))
         return
     if not found:
         typer.echo("nothing waits for a price")
@@ -120,8 +117,3 @@ def _id(typed: str) -> int:
     if not (typed.isascii() and typed.isdigit() and len(typed) <= 19):
         raise ConfigError([f"ID: {typed[:24]!r} is no id of an event"])
     return int(typed)
-
-
-def _fields(each: Parked) -> dict[str, Any]:
-    names = {"state": each.state.name.lower(), "charge_state": ChargeState(each.charge_state).name.lower(), "event_id": str(each.event_id)}
-    return {**each._asdict(), **names}

@@ -6,15 +6,14 @@ import json
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import typer
 
-from billing import tariffs, view
+from billing import tariff_view, tariffs, view
 from billing.calendar import EPOCH
 from billing.errors import TariffError
 from billing.event import Direction, FeeClass
-from billing.tariff import diff as differences
 from billing.tariff import rate, toml
 from billing.tariff.flat import FlatTariff
 from billing.tariff.rate import Used
@@ -44,7 +43,7 @@ def check(file: Path = _FILE, as_json: bool = JSON_OPTION) -> None:
       bellhop billing tariff check december.toml
     """
     found = _read(file)
-    told = {"plan": found.plan, "rules": len(found.rules), "from": _time(found.from_us), "to": _time(found.to_us)}
+    told = tariff_view.summary(found)
     typer.echo(json.dumps(told) if as_json else f"{file}: good: {len(found.rules)} rules of plan {found.plan}, from {told['from']}")
 
 
@@ -94,7 +93,7 @@ def list_tariffs(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> N
     with reading(config) as opened, opened.engine.begin() as conn:
         found = tariffs.of_plan(conn)
     if as_json:
-        typer.echo(json.dumps({"tariffs": [_fields(each) for each in found]}))
+        typer.echo(json.dumps({"tariffs": [tariff_view.fields(each) for each in found]}))
         return
     for each in found:
         typer.echo(_line(each))
@@ -110,12 +109,11 @@ def show(version: str = _VERSION, as_json: bool = JSON_OPTION, config: Path = CO
     """
     with reading(config) as opened, opened.engine.begin() as conn:
         kept = tariffs.find(conn, *_named(version))
-    rules = sorted(kept.version.rules, key=lambda each: (each.specificity, each.name), reverse=True)
     if as_json:
-        typer.echo(json.dumps({**_fields(kept), "rules": [each._asdict() for each in rules]}))
+        typer.echo(json.dumps(tariff_view.fields_with_rules(kept)))
         return
     typer.echo(_line(kept))
-    for each in rules:
+    for each in tariff_view.rules(kept.version):
         typer.echo(f"  {each.name:<24} {each.model:<12} {view.money(each.price_minor, each.currency):>14}  {_scope(each)}")
 
 
@@ -147,19 +145,15 @@ def diff(
       bellhop billing tariff diff main/1 main/2 --to +8613900001111 -c shop/bellhop.toml
     """
     first, second = _of(before, config), _of(after, config)
-    changes = differences.compare(first, second)
-    numbers = [_number(each) for each in to or ()]
-    told = differences.samples(first, second, numbers, at_us=max(first.from_us, second.from_us))
-    prices = [each for each in told if each.before != each.after or numbers]
+    compared = tariff_view.compare(first, second, [_number(each) for each in to or ()])
     if as_json:
-        sampled = [{**each.question._asdict(), "before": each.before, "after": each.after} for each in prices]
-        typer.echo(json.dumps({"changes": [each._asdict() for each in changes], "prices": sampled}))
+        typer.echo(json.dumps(compared.fields()))
         return
-    if not changes:
+    if not compared.changes:
         typer.echo("no rule differs")
-    for each in changes:
+    for each in compared.changes:
         typer.echo(f"{each.kind:<8} {each.rule}: {'; '.join(each.what)}")
-    for sample in prices:
+    for sample in compared.prices:
         words = " ".join(f"{name} {value}" for name, value in sample.question._asdict().items() if value)
         typer.echo(f"one part, {words}: {sample.before or 'no rule'} -> {sample.after or 'no rule'}")
 
@@ -295,32 +289,14 @@ def _instant(typed: str) -> int:
 
 
 def _tell(kept: Kept, as_json: bool) -> None:
-    typer.echo(json.dumps(_fields(kept)) if as_json else _line(kept))
-
-
-def _fields(kept: Kept) -> dict[str, Any]:
-    version = kept.version
-    return {
-        "version": version.name,
-        "state": kept.state.name.lower(),
-        "from": _time(version.from_us),
-        "to": _time(version.to_us),
-        "rules": len(version.rules),
-        "sha256": kept.sha256,
-        "created_by": kept.created_by,
-        "approved_by": kept.approved_by,
-    }
+    typer.echo(json.dumps(tariff_view.fields(kept)) if as_json else _line(kept))
 
 
 def _line(kept: Kept) -> str:
     version = kept.version
-    until = f" to {_time(version.to_us)}" if version.to_us != FOREVER_US else ""
+    until = f" to {tariff_view.time(version.to_us)}" if version.to_us != FOREVER_US else ""
     approved = f", approved by {kept.approved_by}" if kept.approved_by else ""
     return (
-        f"{version.name}  {kept.state.name.lower()}  {len(version.rules)} rules  from {_time(version.from_us)}{until}"
+        f"{version.name}  {kept.state.name.lower()}  {len(version.rules)} rules  from {tariff_view.time(version.from_us)}{until}"
         f"  by {kept.created_by}{approved}"
     )
-
-
-def _time(at_us: int) -> str | None:
-    return None if at_us == FOREVER_US else (EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="seconds")

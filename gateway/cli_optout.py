@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from billing.subscriptions import Subscriptions
 from gateway.cli_control import order
 from gateway.cli_http import base_url
 from gateway.cli_status import ask
@@ -18,6 +19,7 @@ from gateway.domain import failure
 from gateway.errors import ConfigError
 from gateway.services.opt_outs import OptOut, record
 from gateway.web.control_routes import code_of, listed, number_of
+from gateway.wiring_billing import booking_of, offers_of
 
 optout = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -81,7 +83,8 @@ def _decide(config: Path, number: str, code: str, as_json: bool, *, is_stopped: 
         order(config, "POST" if is_stopped else "DELETE", "/optouts", asked)
     else:
         with writing(config) as opened, opened.engine.begin() as conn:
-            record(conn, decision, opened.clock.now_us())
+            steps = Subscriptions(offers_of(opened.settings), into=booking_of(opened.settings))
+            record(conn, decision, steps, opened.clock.now_us())
     what = f"messages from {decision.code}" if decision.code else "messages from every sender"
     told = f"+{decision.msisdn}: {what} {'are stopped' if is_stopped else 'pass again'}"
     typer.echo(json.dumps(decision._asdict()) if as_json else told)

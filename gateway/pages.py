@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def pages_of(gateway: Gateway, operator_token: str | None) -> list[Callable[[web.Application], None]]:
     """What adds the routes; without a token there are no operator's orders."""
     settings = gateway.settings
-    desk = Desk(gateway.world, gateway.writer, gateway.reader, gateway.books, gateway.jobs, rules_of(settings))
+    steps = gateway.bookkeeping.subscriptions
+    store = (gateway.world, gateway.writer, gateway.reader)
+    desk = Desk(*store, gateway.books, gateway.jobs, steps, gateway.tariffs.refresh, rules_of(settings))
     limits = wiring.web_limits(settings.web)
     pages: list[Callable[[web.Application], None]] = [
         lambda app: status.add_routes(app, gateway.status),

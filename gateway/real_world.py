@@ -190,6 +190,11 @@ class RealDisk:
             draft.unlink(missing_ok=True)
         _fsync_folder(draft.parent)
 
+    def append_privately(self, path: str, data: bytes) -> None:
+        """Write behind what the file has; one that is not there yet is made, for its owner's eyes alone."""
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
+            file.write(data)
+
     def exists(self, path: str) -> bool:
         return Path(path).exists()
 

@@ -89,6 +89,12 @@ class Billing(Section):
         le=2_592_000,
         description="How long after its end a period waits for receipts before it can be closed",
     )
+    close_after_s: int = Field(
+        0,
+        ge=0,
+        le=2_592_000,
+        description="The gateway closes each day by itself so long after its end, and not before its grace_s is over; 0: people close",
+    )
     plan: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,20}$")] = Field(
         "main", description="Plan whose approved tariff prices what is sold; while none is approved the prices of services hold"
     )
@@ -101,6 +107,12 @@ class Billing(Section):
     )
     export_folder: str = Field(
         "charges", min_length=1, description="Folder for files ordered over HTTP (relative to the folder of this file)"
+    )
+    upload_bytes_max: int = Field(
+        268_435_456,
+        ge=1_024,
+        le=2**40,
+        description="Largest file of a carrier that is taken over HTTP, in bytes; it waits in export_folder",
     )
     mask_key: SecretStr = Field(
         SecretStr(""), description="Key of profiles with mask hmac, at least 16 characters; best given as BELLHOP__BILLING__MASK_KEY"

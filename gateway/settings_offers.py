@@ -67,7 +67,7 @@ class Offer(Section):
             if kind not in offer_texts.KINDS:
                 raise ValueError(f"there is no text {kind!r}; known are: {', '.join(offer_texts.KINDS)}")
             fault = offer_texts.fault_of(template)
-            if fault is not None:
+            if fault is not None and (template or kind not in offer_texts.SILENCEABLE):
                 raise ValueError(f"{kind}: {fault}")
         return texts
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from gateway.domain.message import FINAL, STATE_NAMES, Flight, Front
 from gateway.links.smpp_client import SmppLink
 from gateway.links.smpp_server import SmppServer
+from gateway.services.counting import Counting
 from gateway.services.dispatch import Dispatch
 from gateway.services.outcome import Notice
 from gateway.telemetry import Metrics, exposition, registry_of
@@ -130,6 +131,19 @@ class Tally:
         """An HTTP request was answered."""
         self.metrics.http_requests[route, str(http_status)] += 1
         self.metrics.http_seconds.observe(seconds)
+
+    def books(self, counting: Counting, late: Mapping[str, int], jobs: int) -> None:
+        """How the books stand, as the last look found them."""
+        metrics, found = self.metrics, counting.figures
+        metrics.billing_late_receipts, metrics.billing_jobs_running = dict(late), jobs
+        if found is None:
+            return
+        metrics.billing_suspended, metrics.billing_approvals_waiting = found.suspended, found.approvals_waiting
+        metrics.billing_periods, metrics.billing_oldest_open = found.periods, counting.open_seconds()
+        metrics.billing_corrections, metrics.billing_corrected_minor = found.corrections, found.corrected_minor
+        metrics.billing_subscriptions = found.subscriptions
+        metrics.billing_export_files, metrics.billing_export_faults = found.export_files, found.export_faults
+        metrics.billing_differences_open = found.differences_open
 
     def scrape(
         self, is_healthy: bool, server: SmppServer, links: Iterable[SmppLink], dispatch: Dispatch, partner_ids: Mapping[str, int]

@@ -229,6 +229,18 @@ class Metrics:
         self.http_requests: defaultdict[tuple[str, str], int] = defaultdict(int)  # route, status
         self.http_seconds = _latency()
         self.log_lines_lost = 0
+        self.billing_suspended = 0
+        self.billing_approvals_waiting = 0
+        self.billing_periods: dict[tuple[str, str], int] = {}  # carrier, state
+        self.billing_oldest_open: dict[str, float] = {}  # carrier
+        self.billing_late_receipts: dict[str, int] = {}  # outcome
+        self.billing_corrections: dict[tuple[str, str], int] = {}  # kind, currency
+        self.billing_corrected_minor: dict[tuple[str, str], int] = {}  # kind, currency
+        self.billing_subscriptions: dict[str, int] = {}  # status
+        self.billing_jobs_running = 0
+        self.billing_export_files: dict[tuple[str, str], int] = {}  # profile, state
+        self.billing_export_faults: dict[str, int] = {}  # profile
+        self.billing_differences_open: dict[str, int] = {}  # carrier
 
 
 class Series(NamedTuple):
@@ -291,6 +303,18 @@ SERIES = (
     Series("http_requests", "counter", "HTTP requests answered", ("route", "status")),
     Series("http_seconds", "histogram", "Time to answer an HTTP request"),
     Series("log_lines_lost", "counter", "Log lines that could not be written"),
+    Series("billing_suspended", "gauge", "Events that wait for a price"),
+    Series("billing_approvals_waiting", "gauge", "Requests that wait for a second person"),
+    Series("billing_periods", "gauge", "Periods that are closing, closed or locked", ("carrier", "state")),
+    Series("billing_oldest_open", "gauge", "Since the first day that is open began", ("carrier",), "seconds"),
+    Series("billing_late_receipts", "counter", "Receipts that said delivered after the end, charged or absorbed", ("outcome",)),
+    Series("billing_corrections", "counter", "Refunds and other corrections in the books", ("kind", "currency")),
+    Series("billing_corrected_minor", "gauge", "What these add up to, signed, in minor units", ("kind", "currency")),
+    Series("billing_subscriptions", "gauge", "Subscriptions, by where they stand", ("status",)),
+    Series("billing_jobs_running", "gauge", "Jobs of the staff that run"),
+    Series("billing_export_files", "gauge", "Charge files, by how far they are", ("profile", "state")),
+    Series("billing_export_faults", "gauge", "Charge files whose last delivery failed", ("profile",)),
+    Series("billing_differences_open", "gauge", "Differences with carriers' files that nobody has resolved", ("carrier",)),
 )
 
 

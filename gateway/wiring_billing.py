@@ -61,7 +61,9 @@ def limits_of(settings: Settings) -> Limits:
 def rules_of(settings: Settings) -> DeskRules:
     """What the billing staff's door needs to know."""
     billing = settings.billing
-    return DeskRules(limits_of(settings), billing.refund_multiplier, billing.export_folder, billing.plan)
+    uploads = f"{billing.export_folder}/upload-{settings.node.id}"
+    files = (billing.export_folder, billing.plan, billing.node, billing.upload_bytes_max, uploads)
+    return DeskRules(limits_of(settings), billing.refund_multiplier, *files)
 
 
 def offers_of(settings: Settings) -> dict[str, Offer]:
@@ -122,6 +124,13 @@ def redeeming_of(settings: Settings, world: World, writer: Writer) -> Redeeming:
     """Where partners and people in the messenger bring in vouchers."""
     billing = settings.billing
     return Redeeming(world, writer, failures_max=billing.voucher_failures, wait_s_max=billing.voucher_wait_s_max)
+
+
+def closing_waits_of(settings: Settings) -> dict[str, int]:
+    """How long after its end a day of each carrier is closed by itself; empty where people close."""
+    after_s = settings.billing.close_after_s
+    names = (settings.billing.carrier, *(each.name for each in settings.carriers))
+    return {name: max(after_s, grace_s_of(settings, name)) for name in names} if after_s else {}
 
 
 def grace_s_of(settings: Settings, carrier: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+from billing.carriers import Carriers
 from gateway.store import consistency
 from gateway.store.engine import open_reading
 from simulators import auditor, books, house, workload
@@ -206,6 +207,6 @@ class _Play:
         engine = open_reading(f"sqlite:///{self.store}")
         try:
             with engine.connect() as conn:
-                return [Violation("books", f"{each.invariant}: {each.detail}") for each in consistency.check(conn)]
+                return [Violation("books", f"{each.invariant}: {each.detail}") for each in consistency.check(conn, Carriers())]
         finally:
             engine.dispose()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import shutil
 import sys
@@ -76,6 +77,11 @@ class SimDisk:
         draft = Path(f"{path}.tmp")
         draft.write_bytes(data)
         draft.replace(path)
+
+    def append_privately(self, path: str, data: bytes) -> None:
+        """Write behind what the file has; one that is not there yet is made, for its owner's eyes alone."""
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
+            file.write(data)
 
     def exists(self, path: str) -> bool:
         return Path(path).exists()

@@ -22,6 +22,7 @@ _ZH = {
     "suspended": "{title}扣费未成功，服务已暂停，下个周期再次扣费。",
     "cleared": "{title}连续扣费未成功，已为您取消，不再扣费。",
     "cancelled": "您已退订{title}，不再扣费。",
+    "ended": "您订购的{title}已由客服取消，不再扣费。",
     "charged": "{title}：{price}/{cycle}。退订回复 {stop} {keyword}。",
     "already": "您已订购{title}，{price}/{cycle}。退订回复 {stop} {keyword}。",
     "nothing": "您没有订购{title}。",
@@ -38,6 +39,7 @@ _EN = {
     "suspended": "{title} could not be charged and is paused until the next try.",
     "cleared": "{title} could not be charged again and has ended. Nothing more will be charged.",
     "cancelled": "{title} has ended. Nothing more will be charged.",
+    "ended": "{title} was ended for you. Nothing more will be charged.",
     "charged": "{title}: {price} a {cycle}. Send {stop} {keyword} to end it.",
     "already": "You have {title} already, at {price} a {cycle}. Send {stop} {keyword} to end it.",
     "nothing": "You have no subscription to {title}.",
@@ -46,6 +48,8 @@ _EN = {
     "all_cancelled": "All ended: {title}. Nothing more will be charged.",
 }
 KINDS = tuple(_EN)
+# Nobody waits for these: one's own text for them may be empty, and nothing is sent.
+SILENCEABLE = frozenset({"ended"})
 _LANGUAGES = {"zh": (("zh", _ZH),), "en": (("en", _EN),), "both": (("en", _EN), ("zh", _ZH))}
 
 

@@ -7,6 +7,7 @@ the same file twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -40,16 +41,27 @@ class Jobs:
         self._commands = commands
         self._jobs: dict[int, Job] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self.taken: set[str] = set()  # files that wait for their job, or that one reads
 
-    def start(self, kind: str, by: str, arguments: Sequence[str]) -> Job:
-        """Begin a job; raises Refused (`busy`) while as many run as may, and where there are no processes."""
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return len(self._tasks)
+
+    def check(self) -> None:
+        """Raise Refused (`busy`) while as many run as may, and (`unavailable`) where there are no processes."""
         if self._commands is None:
             raise Refused("unavailable", "this gateway runs no commands; run `bellhop billing` beside it", kind=Kind.TEMPORARY)
         if len(self._tasks) >= RUNNING_MAX:
             raise Refused("busy", f"{RUNNING_MAX} jobs run already; ask again when one has ended", kind=Kind.TEMPORARY)
+
+    def start(self, kind: str, by: str, arguments: Sequence[str], files: Sequence[str] = ()) -> Job:
+        """Begin a job; raises what `check` does. At its end, whatever that is, `files` are removed."""
+        self.check()
+        assert self._commands is not None
         job = Job(int(self._world.next_id()), kind, by, "running", self._world.clock.now_us())
         self._keep(job)
-        task = asyncio.get_running_loop().create_task(self._run(self._commands, job, list(arguments)), name=f"job {kind}")
+        task = asyncio.get_running_loop().create_task(self._run(self._commands, job, list(arguments), files), name=f"job {kind}")
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
         return job
@@ -72,7 +84,7 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, commands: Commands, job: Job, arguments: list[str]) -> None:
+    async def _run(self, commands: Commands, job: Job, arguments: list[str], files: Sequence[str]) -> None:
         failed = job._replace(state="failed")
         ended = failed._replace(error="stopped with the gateway")
         try:
@@ -87,6 +99,10 @@ class Jobs:
             ended = failed._replace(error=error.strerror or "no process could be started")
         finally:
             self._keep(ended._replace(ended_at=self._world.clock.now_us()))
+            for each in files:
+                with contextlib.suppress(OSError):
+                    await self._world.executor.run(self._world.disk.remove, each)
+            self.taken.difference_update(files)
 
     def _keep(self, job: Job) -> None:
         self._jobs[job.id] = job

@@ -61,11 +61,16 @@ def charge_late(conn: Connection, segment_id: int, books: Booking, *, seq: int, 
         return False  # the wallet cannot pay it: absorbed, as the leak report shows
 
 
-def charge_parts_late(conn: Connection, message_id: int, parts: int, books: Booking, *, seq: int, now_us: int) -> None:
-    """Charge the parts of a long message that were delivered late before its other parts had ended: its charge was still held then."""
+def charge_parts_late(conn: Connection, message_id: int, parts: int, books: Booking, *, seq: int, now_us: int) -> int:
+    """Charge the parts of a long message that were delivered late before its other parts had ended: its charge was still held then.
+
+    How many are charged now.
+    """
     if not any(carrier.charges_late for carrier in books.carriers):
-        return
+        return 0
+    charged = 0
     told = (receipts.LATE, receipts.CONTRADICTS)
     for row in receipts.of_message(conn, message_id, parts):
         if row.outcome in told and row.segment_id is not None and of_message_state(row.state) is State.DELIVERED:
-            charge_late(conn, row.segment_id, books, seq=seq, now_us=now_us)
+            charged += charge_late(conn, row.segment_id, books, seq=seq, now_us=now_us)
+    return charged

@@ -10,10 +10,14 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from billing.subscriptions import Subscriptions
 from gateway.domain.message import Front, Message
 from gateway.services.ports import Reader, Writer
+from gateway.services.subscription_acts import SubscriptionActs
 from gateway.store import slots
 from gateway.world import Clock
+
+OPERATOR = "operator"
 
 
 class OptOut(NamedTuple):
@@ -27,8 +31,9 @@ class OptOut(NamedTuple):
 class OptOuts:
     """The codes each subscriber has stopped."""
 
-    def __init__(self, clock: Clock, writer: Writer, reader: Reader) -> None:
+    def __init__(self, clock: Clock, writer: Writer, reader: Reader, steps: Subscriptions) -> None:
         self._clock = clock
+        self._steps = steps
         self._writer = writer
         self._reader = reader
         self._codes: dict[str, tuple[str, ...]] = {}
@@ -63,14 +68,15 @@ class OptOuts:
 
     async def record(self, opt_out: OptOut) -> None:
         """Write a decision an operator was told of, and heed it."""
-        await self._writer.run(record, opt_out, self._clock.now_us())
+        await self._writer.run(record, opt_out, self._steps, self._clock.now_us())
         self.changed(opt_out)
 
 
-def record(conn: Connection, opt_out: OptOut, now_us: int) -> None:
-    """Write a decision."""
+def record(conn: Connection, opt_out: OptOut, steps: Subscriptions, now_us: int) -> None:
+    """Write a decision an operator was told of; who wants no messages of a code has no subscription under it any more."""
     if opt_out.is_stopped:
         slots.stop(conn, opt_out.msisdn, opt_out.code, now_us)
+        SubscriptionActs(steps, OPERATOR, now_us).opt_out(conn, opt_out.msisdn, opt_out.code)
     else:
         slots.start(conn, opt_out.msisdn, opt_out.code)
 

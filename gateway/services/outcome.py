@@ -102,6 +102,7 @@ class Outcome:
         self._books = books
         self._correlation = Correlation(groups)
         self.parking = Parking(self._correlation)
+        self.late = {"charged": 0, "absorbed": 0}  # receipts that said delivered after the end
 
     def submit_many(self, conn: Connection, items: Sequence[Submitted]) -> list[Notice | None]:
         """Record SMSC ids; a receipt that came before its response finds its message here."""
@@ -189,7 +190,8 @@ class Outcome:
         if settlements:
             self._charge(conn, settlements, items[0].ending.done_at)
         for message, seq in partial:
-            charge_parts_late(conn, message.id, message.segments, self._books, seq=seq, now_us=items[0].ending.done_at)
+            charged = charge_parts_late(conn, message.id, message.segments, self._books, seq=seq, now_us=items[0].ending.done_at)
+            self.late["charged"] += charged
         outbox.insert(conn, entries)
         return _with_references(conn, notices) if entries and options.are_in_use(conn) else notices
 
@@ -235,7 +237,8 @@ class Outcome:
             return Noted("repeat", None, end.segment_id)
         effect = receipts.LATE if end.message_state is None else receipts.CONTRADICTS
         if of_message_state(report.message_state) is State.DELIVERED:
-            charge_late(conn, end.segment_id, self._books, seq=report.seq, now_us=report.at)
+            is_charged = charge_late(conn, end.segment_id, self._books, seq=report.seq, now_us=report.at)
+            self.late["charged" if is_charged else "absorbed"] += 1
         if not is_parked:  # else the row that it has already says so, once it is closed
             self.parking.record(conn, report, end.segment_id, effect)
         return Noted(effect, None, end.segment_id)

@@ -242,7 +242,8 @@ class Subscribing:
         row, told = taken.subscription, taken.texts
         if not told or self._free is None:
             return []
-        draft = self._draft(row, self._free, self._wording(row).text(told[-1]), due.text_id, due)
+        text = self._wording(row).text(told[-1])
+        draft = self._draft(row, self._free, text, due.text_id, due) if text else None
         return [draft] if draft is not None and self._accepting.accept_many(conn, [draft])[0] is None else []
 
     def _draft(self, row: Subscription, service: str, text: str, message_id: int, due: Due) -> Draft | None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from billing import check as ledger
 from billing import check_periods, check_subscriptions
+from billing.carriers import Carriers
 from billing.check import Invariant, Violation
 
 # Per message: the least and greatest state of its segments, how many there are, and how many were delivered.
@@ -134,6 +135,11 @@ _OUTBOX = (
 INVARIANTS = (*ledger.message_invariants(), *_CHARGES, *_MESSAGES, *_OUTBOX, *check_periods.INVARIANTS, *check_subscriptions.INVARIANTS)
 
 
-def check(conn: Connection) -> list[Violation]:
-    """For reading: everything that breaks the ledger's invariants or these; an empty list is good news."""
-    return ledger.check(conn, INVARIANTS)
+def check(conn: Connection, carriers: Carriers | None = None) -> list[Violation]:
+    """For reading: everything that breaks the ledger's invariants or these; an empty list is good news.
+
+    Told the carriers, it looks too whether each charge stands in the right day of its carrier's.
+    """
+    found = ledger.check(conn, INVARIANTS)
+    by_the_clock = None if carriers is None else check_periods.booked_by_the_clock(conn, carriers)
+    return found if by_the_clock is None else [*found, by_the_clock]

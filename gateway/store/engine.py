@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 # The newest of the migrations: a store that has it is not looked at any further.
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 BUSY_TIMEOUT_S = 5.0
 # Each many-row statement has a text per size; with fewer cached ones pysqlite would prepare them again and again.
 STATEMENTS_CACHED = 1024

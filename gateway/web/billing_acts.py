@@ -13,16 +13,15 @@ from billing import accounts, approvals, book, money, refunds, vouchers
 from billing.errors import MoneyError
 from billing.refunds import Refund
 from gateway.domain.failure import Refused
-from gateway.domain.ids import ID_MAX
 from gateway.store.staff import Scope
-from gateway.web.billing_door import Action, Asked, BillingOperation, Call, Desk
-from gateway.web.billing_jobs import fields as job_fields
+from gateway.web.billing_door import Action, Asked, BillingOperation, Call, Desk, number_in, written
+from gateway.web.billing_jobs import carrier_option, order
 
 _AMOUNT = Field("", max_length=24, description="As 12.50, in the charge's currency; empty: all that remains")
 _REASON = Field(min_length=1, max_length=32, description="One of GET /v1/billing/reasons")
 _REFERENCE = Field(min_length=1, max_length=64, description="Yours: the same reference with the same content is done once")
-_PERIOD = Field(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", description="A month as 2026-10, or a day as 2026-10-05")
-_CARRIER = Field("", pattern=r"^([a-z0-9][a-z0-9-]{0,15})?$", description="Whose books; empty: those of billing.carrier")
+PERIOD = Field(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", description="A month as 2026-10, or a day as 2026-10-05")
+CARRIER = Field("", pattern=r"^([a-z0-9][a-z0-9-]{0,15})?$", description="Whose books; empty: those of billing.carrier")
 
 
 class RefundAsked(Asked):
@@ -60,24 +59,24 @@ class VoucherAsked(Asked):
 class CloseAsked(Asked):
     """A period to close."""
 
-    period: str = _PERIOD
-    carrier: str = _CARRIER
+    period: str = PERIOD
+    carrier: str = CARRIER
     now: bool = Field(False, description="Although receipts may still come")
 
 
 class ExportAsked(Asked):
     """Files to write; they come into billing.export_folder."""
 
-    period: str = _PERIOD
-    carrier: str = _CARRIER
+    period: str = PERIOD
+    carrier: str = CARRIER
     profile: str = Field("charge", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
 
 
 class PeriodAsked(Asked):
     """A carrier's period."""
 
-    period: str = _PERIOD
-    carrier: str = _CARRIER
+    period: str = PERIOD
+    carrier: str = CARRIER
 
 
 Kind = Literal["adjust", "goodwill", "writeoff"]
@@ -91,7 +90,7 @@ _ACTS: dict[str, Callable[..., refunds.Corrected]] = {
 async def refund(desk: Desk, call: Call) -> dict[str, Any]:
     """Give back a charge or a part of it, once per reference; above the limit it waits for a second person."""
     asked: RefundAsked = call.asked
-    return await _written(desk, _refund, charge_id(call), asked, call.member.name)
+    return await written(desk, _refund, number_in(call), asked, call.member.name)
 
 
 def correct(kind: Kind) -> Callable[[Desk, Call], Any]:
@@ -99,26 +98,26 @@ def correct(kind: Kind) -> Callable[[Desk, Call], Any]:
 
     async def act(desk: Desk, call: Call) -> dict[str, Any]:
         asked: CorrectionAsked = call.asked
-        return await _written(desk, _correct, kind, charge_id(call), asked, call.member.name)
+        return await written(desk, _correct, kind, number_in(call), asked, call.member.name)
 
     return act
 
 
 async def top_up(desk: Desk, call: Call) -> dict[str, Any]:
     """Bring money into a wallet, once per reference."""
-    return await _written(desk, _top_up, call.where["party"], call.asked, call.member.name)
+    return await written(desk, _top_up, call.where["party"], call.asked, call.member.name)
 
 
 async def redeem(desk: Desk, call: Call) -> dict[str, Any]:
     """Bring a voucher's value into a wallet."""
-    return await _written(desk, _redeem, call.where["party"], call.asked, call.member.name)
+    return await written(desk, _redeem, call.where["party"], call.asked, call.member.name)
 
 
 def decide(approve: bool) -> Callable[[Desk, Call], Any]:
     """Approve what somebody else asked for, which does it, or refuse it."""
 
     async def act(desk: Desk, call: Call) -> dict[str, Any]:
-        return await _written(desk, _decide, charge_id(call), approve, call.member.name)
+        return await written(desk, _decide, number_in(call), approve, call.member.name)
 
     return act
 
@@ -126,53 +125,29 @@ def decide(approve: bool) -> Callable[[Desk, Call], Any]:
 async def close(desk: Desk, call: Call) -> dict[str, Any]:
     """Close a period: the job's answer is the period."""
     asked: CloseAsked = call.asked
-    arguments = ["close", asked.period, *_carrier(asked.carrier), *(["--now"] if asked.now else [])]
-    return _job(desk, call, "close", arguments)
+    arguments = ["close", asked.period, *carrier_option(asked.carrier), *(["--now"] if asked.now else [])]
+    return order(desk, call, "close", arguments)
 
 
 async def export(desk: Desk, call: Call) -> dict[str, Any]:
     """Write the files of a period: the job's answer names them."""
     asked: ExportAsked = call.asked
     folder = ["-o", desk.rules.export_folder]
-    return _job(desk, call, "export", ["export", "--period", asked.period, "--profile", asked.profile, *_carrier(asked.carrier), *folder])
+    return order(
+        desk, call, "export", ["export", "--period", asked.period, "--profile", asked.profile, *carrier_option(asked.carrier), *folder]
+    )
 
 
 async def reconcile(desk: Desk, call: Call) -> dict[str, Any]:
     """Compare a closed period with the carrier's files for it."""
     asked: PeriodAsked = call.asked
-    return _job(desk, call, "reconcile", ["reconcile", "run", "--period", asked.period, *_carrier(asked.carrier)])
+    return order(desk, call, "reconcile", ["reconcile", "run", "--period", asked.period, *carrier_option(asked.carrier)])
 
 
 async def settle(desk: Desk, call: Call) -> dict[str, Any]:
     """Make the statements of a closed period."""
     asked: PeriodAsked = call.asked
-    return _job(desk, call, "settle", ["settle", "draft", "--period", asked.period, *_carrier(asked.carrier)])
-
-
-def charge_id(call: Call) -> int:
-    """The number in the path; raises Refused (`not_found`)."""
-    typed = call.where["id"]
-    if not (typed.isascii() and typed.isdigit() and 0 < int(typed[:20]) <= ID_MAX):
-        raise Refused("not_found", "there is nothing of this number", field="id")
-    return int(typed)
-
-
-def _job(desk: Desk, call: Call, kind: str, arguments: list[str]) -> dict[str, Any]:
-    return job_fields(desk.jobs.start(kind, call.member.name, ["billing", *arguments, "--json", "--as", call.member.name]))
-
-
-def _carrier(name: str) -> list[str]:
-    return ["--carrier", name] if name else []
-
-
-async def _written(desk: Desk, act: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
-    """Run an act in the writer's transaction; ids are made here, on the loop."""
-    ids = iter([desk.new_id() for _ in range(_IDS)])
-    return await desk.writer.run(act, desk, ids.__next__, desk.now_us(), *args)
-
-
-# More than any of the acts takes: a top-up in a currency that is new here opens a wallet and the house's accounts.
-_IDS = 12
+    return order(desk, call, "settle", ["settle", "draft", "--period", asked.period, *carrier_option(asked.carrier)])
 
 
 def _refund(

@@ -10,8 +10,13 @@ from gateway.web.billing_door import PREFIX, BillingOperation
 from gateway.web.billing_jobs import JOBS
 from gateway.web.billing_lists import LISTS
 from gateway.web.billing_reads import READS
+from gateway.web.billing_statements import STATEMENTS
+from gateway.web.billing_subscriptions import SUBSCRIPTIONS
+from gateway.web.billing_suspense import SUSPENSE
+from gateway.web.billing_tariffs import TARIFFS
+from gateway.web.billing_uploads import UPLOADS
 
-BILLING: tuple[BillingOperation, ...] = (*READS, *LISTS, *ACTS, *JOBS)
+BILLING: tuple[BillingOperation, ...] = (*READS, *LISTS, *TARIFFS, *STATEMENTS, *SUBSCRIPTIONS, *SUSPENSE, *ACTS, *UPLOADS, *JOBS)
 
 _REFUSALS = {
     "400": "A field is wrong, missing or unknown",
@@ -41,7 +46,8 @@ def schemas() -> dict[str, Any]:
 
 
 def _described(operation: BillingOperation) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"type": "object"}}}
+    is_json = operation.media_type == "application/json"
+    content = {operation.media_type: {"schema": {"type": "object" if is_json else "string"}}}
     responses: dict[str, Any] = {str(operation.status): {"description": operation.summary, "content": content}}
     for status, description in _REFUSALS.items():
         refusal = {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -61,8 +67,13 @@ def _described(operation: BillingOperation) -> dict[str, Any]:
     if operation.asks is not None and operation.method == "GET":
         parameters.extend(_query(operation))
     elif operation.asks is not None:
-        schema = {"$ref": f"#/components/schemas/{operation.asks.__name__}"}
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        schema: dict[str, Any] = {"$ref": f"#/components/schemas/{operation.asks.__name__}"}
+        media_type = "application/json"
+        if operation.receive is not None:
+            media_type = "multipart/form-data"
+            with_file = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+            schema = {"allOf": [schema, with_file]}
+        found["requestBody"] = {"required": True, "content": {media_type: {"schema": schema}}}
     if parameters:
         found["parameters"] = parameters
     return found

@@ -13,20 +13,29 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from billing import approvals
+from billing import approvals, calendar
 from billing.booking import Booking
 from billing.errors import (
     ApprovalError,
     BillingError,
     CorrectionRefusedError,
     LedgerError,
+    PeriodError,
     ReferenceReusedError,
+    RerateError,
+    SettlementError,
+    SubscriptionError,
+    SuspenseError,
+    TariffError,
     UnknownAccountError,
     UnknownChargeError,
     VoucherError,
 )
+from billing.subscriptions import Subscriptions
 from gateway.domain import credentials
+from gateway.domain.address import AddressError, msisdn
 from gateway.domain.failure import Refused, StoreUnavailable
+from gateway.domain.ids import ID_MAX
 from gateway.services.jobs import Jobs
 from gateway.services.ports import Reader, Writer
 from gateway.store import staff
@@ -39,6 +48,11 @@ from gateway.world import World
 PREFIX = "/v1/billing"
 LOOKUPS_MAX = 16
 _NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
+# What the books refuse because of what is in them, not because of how it was asked for.
+_STATES = (
+    *(LedgerError, ApprovalError, VoucherError, TariffError, SettlementError, SuspenseError, RerateError, SubscriptionError),
+    PeriodError,
+)
 
 
 class Asked(BaseModel):
@@ -54,6 +68,9 @@ class DeskRules(NamedTuple):
     refund_multiplier: int = 2
     export_folder: str = "charges"
     plan: str = "main"
+    house: str = "bellhop01"
+    upload_bytes_max: int = 268_435_456
+    uploads: str = "charges/upload"  # what the names of files that are being taken in begin with
 
 
 class Desk(NamedTuple):
@@ -64,6 +81,8 @@ class Desk(NamedTuple):
     reader: Reader
     books: Booking
     jobs: Jobs
+    subscriptions: Subscriptions
+    take_prices: Callable[[], Awaitable[None]]  # has this gateway price by what is approved now
     rules: DeskRules = DeskRules()
 
     def new_id(self) -> int:
@@ -83,11 +102,23 @@ class Call(NamedTuple):
     asked: Any
 
 
+class Page(NamedTuple):
+    """An answer that is no JSON; `name` is what a browser keeps it as."""
+
+    text: str
+    media_type: str
+    name: str
+
+
 Action = Callable[[Desk, Call], Awaitable[Any]]
+Receive = Callable[[web.Request, Desk, Limits], Awaitable[Any]]
 
 
 class BillingOperation(NamedTuple):
-    """One thing the staff can ask for; `path` is below /v1/billing. A GET's model is its query, another's its body."""
+    """One thing the staff can ask for; `path` is below /v1/billing. A GET's model is its query, another's its body.
+
+    `receive` reads a body that is no JSON: a form with a file, whose other fields are the model's. `media_type` is that of the answer.
+    """
 
     method: str
     path: str
@@ -97,6 +128,8 @@ class BillingOperation(NamedTuple):
     action: Action
     asks: type[Asked] | None = None
     status: int = 200
+    receive: Receive | None = None
+    media_type: str = "application/json"
 
 
 def add_routes(app: web.Application, desk: Desk, limits: Limits, operations: Sequence[BillingOperation]) -> None:
@@ -122,6 +155,9 @@ class _Door:
                 answer = await operation.action(self._desk, Call(member, dict(request.match_info), asked))
             except BillingError as error:
                 raise refused_by(error) from error
+            if isinstance(answer, Page):
+                kept_as = {hdrs.CONTENT_DISPOSITION: f'inline; filename="{answer.name}"', **_NO_STORE}
+                return web.Response(text=answer.text, content_type=answer.media_type, charset="utf-8", headers=kept_as)
             return web.Response(body=orjson.dumps(answer), status=operation.status, content_type="application/json", headers=_NO_STORE)
 
         return handle
@@ -142,6 +178,8 @@ class _Door:
         return member
 
     async def _asked(self, request: web.Request, operation: BillingOperation) -> Any:
+        if operation.receive is not None:
+            return await operation.receive(request, self._desk, self._limits)
         if operation.asks is None:
             return None
         if operation.method == hdrs.METH_GET:
@@ -152,10 +190,49 @@ class _Door:
                 given = orjson.loads(body)
             except orjson.JSONDecodeError:
                 raise Refused("bad_json", "the body is not JSON") from None
-        try:
-            return operation.asks.model_validate(given)
-        except ValidationError as error:
-            raise _refused_by_model(error) from None
+        return validated(operation.asks, given)
+
+
+def validated(model: type[Asked], given: Any) -> Any:
+    """What was asked for, as its model has it; raises Refused naming the field."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _refused_by_model(error) from None
+
+
+def number_in(call: Call, name: str = "id") -> int:
+    """The number in the path; raises Refused (`not_found`)."""
+    typed = call.where[name]
+    if not (typed.isascii() and typed.isdigit() and 0 < int(typed[:20]) <= ID_MAX):
+        raise Refused("not_found", "there is nothing of this number", field=name)
+    return int(typed)
+
+
+def period_in(call: Call) -> int:
+    """The day or month in the path; raises Refused."""
+    try:
+        return calendar.parse(call.where["period"])
+    except PeriodError as error:
+        raise Refused("bad_field", str(error), field="period") from None
+
+
+def number_of(typed: str, field: str) -> str:
+    """The digits of a phone's number; raises Refused."""
+    try:
+        return msisdn(typed).digits_or_name
+    except AddressError as error:
+        raise Refused("bad_field", error.reason, field=field) from None
+
+
+async def written(desk: Desk, act: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """Run an act in the writer's transaction as `act(conn, desk, new_id, now_us, *args)`; ids are made here, on the loop."""
+    ids = iter([desk.new_id() for _ in range(_IDS)])
+    return await desk.writer.run(act, desk, ids.__next__, desk.now_us(), *args)
+
+
+# More than any of the acts takes: a top-up in a currency that is new here opens a wallet and the house's accounts.
+_IDS = 12
 
 
 def refused_by(error: BillingError) -> Refused:
@@ -166,7 +243,7 @@ def refused_by(error: BillingError) -> Refused:
         return Refused("key_reused", str(error), field="reference")
     if isinstance(error, CorrectionRefusedError):
         return Refused("refused", str(error), field=error.field)
-    return Refused("refused" if isinstance(error, LedgerError | ApprovalError | VoucherError) else "bad_field", str(error))
+    return Refused("refused" if isinstance(error, _STATES) else "bad_field", str(error))
 
 
 def _refused_by_model(error: ValidationError) -> Refused:

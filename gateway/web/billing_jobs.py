@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -21,6 +22,17 @@ class JobAsked(Asked):
     """How long to wait for its end."""
 
     wait_s: float = Field(0, ge=0, le=WAIT_S_MAX, description="Seconds to wait for the job's end before it is told as it stands")
+
+
+def order(desk: Desk, call: Call, kind: str, arguments: Sequence[str], files: Sequence[str] = (), *, is_act: bool = True) -> dict[str, Any]:
+    """Begin a job that is `bellhop billing` with these arguments, an act in the caller's name; `files` are removed at its end."""
+    command = ["billing", *arguments, "--json", *(["--as", call.member.name] if is_act else [])]
+    return fields(desk.jobs.start(kind, call.member.name, command, files))
+
+
+def carrier_option(name: str) -> list[str]:
+    """Whose books, as an argument."""
+    return ["--carrier", name] if name else []
 
 
 async def jobs(desk: Desk, _call: Call) -> dict[str, Any]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field
 from sqlalchemy import Connection
 
-from billing import accounts, approvals, calendar, periods, reasons, recon, settlements, tariffs, view
+from billing import accounts, approvals, calendar, periods, reasons, recon, tariffs, view
 from billing.calendar import EPOCH
-from billing.errors import PeriodError
 from billing.event import ChargeState, RecordType
 from billing.tariff import rate
 from billing.tariff.version import Matcher, Question, VersionState
-from gateway.domain.address import AddressError, msisdn
 from gateway.domain.failure import Refused
 from gateway.store.staff import Scope
 from gateway.web.billing_acts import approval_fields
-from gateway.web.billing_door import Action, Asked, BillingOperation, Call, Desk
+from gateway.web.billing_door import Action, Asked, BillingOperation, Call, Desk, number_of, period_in, written
 
 
 class ApprovalsAsked(Asked):
@@ -66,16 +65,12 @@ async def list_periods(desk: Desk, call: Call) -> dict[str, Any]:
 
 async def period(desk: Desk, call: Call) -> dict[str, Any]:
     """One period and what is in it."""
-    try:
-        wanted = calendar.parse(call.where["period"])
-    except PeriodError as error:
-        raise Refused("bad_field", str(error), field="period") from None
-    return await desk.reader.read(_period, call.where["carrier"], wanted)
+    return await desk.reader.read(_period, call.where["carrier"], period_in(call))
 
 
-async def list_settlements(desk: Desk, call: Call) -> dict[str, Any]:
-    """The statements."""
-    return await desk.reader.read(_settlements, call.asked.carrier)
+async def lock_period(desk: Desk, call: Call) -> dict[str, Any]:
+    """Lock a closed period: what it holds is agreed with the carrier."""
+    return await written(desk, _lock, call.where["carrier"], period_in(call), call.member.name)
 
 
 async def list_reconciliations(desk: Desk, call: Call) -> dict[str, Any]:
@@ -83,18 +78,10 @@ async def list_reconciliations(desk: Desk, call: Call) -> dict[str, Any]:
     return await desk.reader.read(_reconciliations, call.asked.carrier)
 
 
-async def list_tariffs(desk: Desk, _call: Call) -> dict[str, Any]:
-    """Every version of every plan."""
-    return await desk.reader.read(_tariffs)
-
-
 async def price(desk: Desk, call: Call) -> dict[str, Any]:
     """What something would cost now, and why."""
     asked: PriceAsked = call.asked
-    try:
-        number = msisdn(asked.to).digits_or_name
-    except AddressError as error:
-        raise Refused("bad_field", error.reason, field="to") from None
+    number = number_of(asked.to, "to")
     carrier = asked.carrier or desk.books.carriers.default.name
     question = Question(asked.service, carrier, number, "MT")
     return await desk.reader.read(_price, desk.rules.plan, question, asked.parts, desk.now_us())
@@ -125,6 +112,10 @@ def _period(conn: Connection, carrier: str, wanted: int) -> dict[str, Any]:
     return {**_period_fields(periods.find(conn, carrier, wanted)), "totals": lines}
 
 
+def _lock(conn: Connection, _desk: Desk, _new_id: Callable[[], int], now_us: int, carrier: str, wanted: int, actor: str) -> dict[str, Any]:
+    return _period_fields(periods.lock(conn, carrier, wanted, actor=actor, now_us=now_us))
+
+
 def _period_fields(each: periods.Period) -> dict[str, Any]:
     zone = EPOCH.tzinfo
     assert zone is not None
@@ -132,45 +123,10 @@ def _period_fields(each: periods.Period) -> dict[str, Any]:
     return {**each._asdict(), **names}
 
 
-def _settlements(conn: Connection, carrier: str) -> dict[str, Any]:
-    return {
-        "settlements": [
-            {
-                "reference": each.reference,
-                "period": calendar.write(each.period),
-                "state": each.state.name.lower(),
-                "currency": each.currency,
-                "settled_minor": each.settled_minor,
-                "settled": view.money(each.settled_minor, each.currency),
-                "created_by": each.created_by,
-                "approved_by": each.approved_by,
-                "locked_by": each.locked_by,
-            }
-            for each in settlements.listed(conn, carrier)
-        ]
-    }
-
-
 def _reconciliations(conn: Connection, carrier: str) -> dict[str, Any]:
     found = recon.listed(conn, carrier)
     return {
         "reconciliations": [{**each._asdict(), "period": calendar.write(each.period), "state": each.state.name.lower()} for each in found]
-    }
-
-
-def _tariffs(conn: Connection) -> dict[str, Any]:
-    return {
-        "tariffs": [
-            {
-                "version": each.version.name,
-                "state": each.state.name.lower(),
-                "rules": len(each.version.rules),
-                "sha256": each.sha256,
-                "created_by": each.created_by,
-                "approved_by": each.approved_by,
-            }
-            for each in tariffs.of_plan(conn)
-        ]
     }
 
 
@@ -197,8 +153,7 @@ LISTS = (
     _list("/approvals", "approvals", "What waits for a second person", requests, ApprovalsAsked),
     _list("/periods", "periods", "Periods that are closing, closed or locked", list_periods, PeriodsAsked),
     _list("/periods/{carrier}/{period}", "period", "One period and what is in it", period),
-    _list("/settlements", "settlements", "The statements", list_settlements, PeriodsAsked),
+    BillingOperation("POST", "/periods/{carrier}/{period}/lock", "post_billing_lock", "Lock a closed period", Scope.ACT, lock_period),
     _list("/reconciliations", "reconciliations", "The comparisons with carriers' files", list_reconciliations, PeriodsAsked),
-    _list("/tariffs", "tariffs", "Every version of every plan", list_tariffs),
     _list("/price", "price", "What something would cost now, and why", price, PriceAsked),
 )

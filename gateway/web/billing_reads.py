@@ -73,7 +73,7 @@ async def charge(desk: Desk, call: Call) -> dict[str, Any]:
 
 async def check(desk: Desk, _call: Call) -> dict[str, Any]:
     """Every invariant of the books, tried now."""
-    broken = await desk.reader.read(consistency.check)
+    broken = await desk.reader.read(consistency.check, desk.books.carriers)
     return {
         "clean": not broken,
         "violations": [{"invariant": each.invariant, "count": each.count, "detail": each.detail} for each in broken],

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from aiohttp import ClientSession
 
 from tests.support.commands import Shell
+from tests.support.desk import done, get, key_of, post, sent
 from tests.support.running import Running, running_gateway
 
 
@@ -22,27 +20,6 @@ def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running_gateway(tmp_path_factory.mktemp("desk")) as found:
         yield found
-
-
-def sent(shell: Shell, running: Running, partner: str, to: str) -> str:
-    key = shell("partner", "add", partner, "--credit", 1000, "--json", "-c", running.config).json["api_key"]
-    words = ("--text", "a secret word", "--key", key, "--url", running.url, "--wait", "20", "--json")
-    return str(shell("send", "--to", to, *words).json["id"])
-
-
-def key_of(shell: Shell, running: Running, name: str, *may: str) -> str:
-    scopes = [word for each in may for word in ("--may", each)]
-    return str(shell("billing", "staff", "add", name, *scopes, "--as", "chief", "--json", "-c", running.config).json["api_key"])
-
-
-def get(running: Running, path: str, key: str = "", **query: str) -> tuple[int, dict[str, Any]]:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-
-    async def ask() -> tuple[int, dict[str, Any]]:
-        async with ClientSession() as http, http.get(f"{running.url}/v1/billing{path}", headers=headers, params=query) as response:
-            return response.status, await response.json(content_type=None)
-
-    return asyncio.run(ask())
 
 
 def test_a_charge_is_explained_with_its_price_and_its_receipt_and_never_its_words(shell: Shell, running: Running):
@@ -138,23 +115,6 @@ def test_every_change_of_the_staff_is_in_the_audit_log(shell: Shell, running: Ru
 
     assert refused["reason"] == "unauthorized"
     assert [(act["actor"], act["act"]) for act in found["acts"]] == [("chief", "staff.add"), ("boss", "staff.key")]
-
-
-def post(running: Running, path: str, key: str, **body: object) -> tuple[int, dict[str, Any]]:
-    headers = {"Authorization": f"Bearer {key}"}
-
-    async def ask() -> tuple[int, dict[str, Any]]:
-        async with ClientSession() as http, http.post(f"{running.url}/v1/billing{path}", headers=headers, json=body) as response:
-            return response.status, await response.json(content_type=None)
-
-    return asyncio.run(ask())
-
-
-def done(running: Running, job: dict[str, Any], key: str) -> dict[str, Any]:
-    """A job at its end."""
-    _, found = get(running, f"/jobs/{job['id']}", key, wait_s="30")
-    assert found["state"] != "running", "the job does not end"
-    return found
 
 
 def test_a_refund_is_given_once_and_never_above_what_was_captured(shell: Shell, running: Running):

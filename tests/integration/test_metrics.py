@@ -73,3 +73,27 @@ async def test_rules_in_force_and_reloads_are_told(tmp_path: Path):
         assert {'bellhop_reloads_total{outcome="taken"} 1.0', 'bellhop_reloads_total{outcome="refused"} 1.0'} <= told
         assert 'bellhop_route_entries{kind="rules"} 0.0' in told
         assert "bellhop_log_lines_lost_total 3.0" in told
+
+
+async def test_how_the_books_stand_is_told_after_a_look_at_them(tmp_path: Path):
+    async with opened_gateway(tmp_path) as house:
+        before = await scraped(house)
+
+        await house.gateway.bookkeeping.counting.look()
+
+        told = await scraped(house)
+        assert {"bellhop_billing_suspended 0.0", "bellhop_billing_approvals_waiting 0.0", "bellhop_billing_jobs_running 0.0"} <= told
+        assert {line for line in before if line.startswith("bellhop_billing_late_receipts_total")} == {
+            'bellhop_billing_late_receipts_total{outcome="charged"} 0.0',
+            'bellhop_billing_late_receipts_total{outcome="absorbed"} 0.0',
+        }
+
+
+async def test_a_receipt_that_says_delivered_after_the_end_is_counted(tmp_path: Path):
+    async with bound_carrier(tmp_path) as carrier:
+        (request,) = await carrier.submit()
+        await carrier.take(request, "A1")
+        await carrier.report("id:A1 stat:UNDELIV err:001 text:")
+        await carrier.report("id:A1 stat:DELIVRD err:000 text:")
+
+        assert 'bellhop_billing_late_receipts_total{outcome="absorbed"} 1.0' in await scraped(carrier.house)

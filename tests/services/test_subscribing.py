@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from billing import calendar, subscriptions
 from billing.event import ChargeState, FeeClass
 from billing.schema import charge
 from billing.subscription import Status
+from billing.subscriptions import Subscriptions
 from gateway.app import Gateway
+from gateway.services.opt_outs import OptOut
+from gateway.services.subscription_acts import SubscriptionActs
 from gateway.settings import Service, Settings, ShortCode, Store
 from gateway.settings_billing import Billing
 from gateway.settings_offers import Offer
@@ -35,7 +38,16 @@ NEWS = Offer(
     name="news", title="News", service="chat", short_code=CODE, keyword="NEWS", price=600, language="en", trial_days=11, provider="daily"
 )
 JOKES = Offer(name="jokes", title="Jokes", service="chat", short_code=CODE, keyword="JOKES", price=200, language="en")
-PAPER = Offer(name="paper", title="Paper", service="chat", short_code=PARTNER_CODE, keyword="PAPER", price=100, language="en")
+PAPER = Offer(
+    name="paper",
+    title="Paper",
+    service="chat",
+    short_code=PARTNER_CODE,
+    keyword="PAPER",
+    price=100,
+    language="en",
+    texts={"ended": ""},
+)
 BILLED = Offer(
     name="weather",
     title="Weather",
@@ -67,6 +79,11 @@ class Town:
         self.smsc_task = self.sim.node("carrier").start(self.smsc.start())
         self.run_gateway()
         await self.pause(10.0)
+
+    @property
+    def running(self) -> Gateway:
+        assert self.gateway is not None
+        return self.gateway
 
     def run_gateway(self) -> None:
         self.node.start(self._program)
@@ -262,6 +279,47 @@ def test_a_stop_to_a_partners_code_ends_what_was_ordered_there_and_only_that() -
         assert {name: row.life.cancelled_via for name, row in town.held().items()} == {"jokes": "", "paper": "STOP"}
 
     play(story)
+
+
+def test_an_opt_out_that_an_operator_records_ends_what_is_under_the_code_and_says_nothing() -> None:
+    async def story(town: Town) -> None:
+        for code, word in ((CODE, "jokes"), (PARTNER_CODE, "paper")):
+            for text in (word, "y", "y"):
+                await town.say(text, to=code)
+        gateway, before = town.running, len(town.texts())
+
+        await gateway.opt_outs.record(OptOut(PHONE, CODE, True))
+        await town.pause()
+        ended = {name: row.life.cancelled_via for name, row in town.held().items()}
+        await gateway.opt_outs.record(OptOut(PHONE, "", True))
+        await town.later(40 * DAY_S)
+
+        assert ended == {"jokes": "STOP", "paper": ""}
+        assert {row.life.cancelled_via for row in town.held().values()} == {"STOP"}
+        assert (town.fees(), town.texts()[before:]) == ([], [])
+
+    play(story)
+
+
+def test_a_phone_is_told_once_when_the_staff_ends_its_subscription_and_not_where_the_text_is_empty() -> None:
+    async def story(town: Town) -> None:
+        for code, word in ((CODE, "jokes"), (PARTNER_CODE, "paper")):
+            for text in (word, "y", "y"):
+                await town.say(text, to=code)
+        before = len(town.texts())
+
+        for row in town.held().values():
+            await town.running.writer.run(_end_by_staff, town.running.bookkeeping.subscriptions, row.id, town.node.world.clock.now_us())
+        await town.pause(60.0)
+
+        assert town.texts()[before:] == ["Jokes was ended for you. Nothing more will be charged."]
+        assert {row.life.cancelled_via for row in town.held().values()} == {"staff"}
+
+    play(story)
+
+
+def _end_by_staff(conn: Connection, steps: Subscriptions, id_: int, now_us: int) -> bool:
+    return SubscriptionActs(steps, "ann", now_us).cancel(conn, id_, "asked by phone").is_new
 
 
 def test_an_order_that_is_not_confirmed_lapses() -> None:

@@ -158,7 +158,8 @@ def test_a_wallet_that_cannot_pay_more_keeps_its_price_and_the_run_goes_on(ledge
 
     done = ledger.run(at(CREDIT * 2))
 
-    assert (done.state, done.corrected, ledger.posted()) == (RunState.DONE, 1, CREDIT - PRICE)
+    assert (done.state, done.corrected, done.unpaid, ledger.posted()) == (RunState.DONE, 1, 1, CREDIT - PRICE)
+    assert (rerate.fields(done)["unpaid"], ledger.run(at(PRICE)).unpaid) == (1, 0)
 
 
 @pytest.mark.parametrize("dies_at", range(4))

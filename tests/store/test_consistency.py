@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from billing import book
+from billing import book, calendar
+from billing.carriers import Carrier, Carriers
 from billing.event import BillableEvent, ChargeState, Direction, FeeClass, Payer, Settlement
 from gateway.domain.message import Message
 from gateway.store import consistency, messages, outbox
@@ -13,6 +16,7 @@ from gateway.store.schema import attempt
 
 NOW = 1_800_000_000_000_000
 WALLET, PRICE = 7, 10
+DAY_US = 86_400_000_000
 DELIVERED, FAILED, EXPIRED, LIVE, PER_MESSAGE, FREE = (number << 8 for number in range(1, 7))
 
 
@@ -79,7 +83,7 @@ def conn(empty_store: Connection) -> Connection:
 
 
 def test_a_sound_store_is_clean(conn: Connection):
-    assert consistency.check(conn) == []
+    assert consistency.check(conn, Carriers()) == []
 
 
 def test_an_empty_store_is_clean(empty_store: Connection):
@@ -133,3 +137,32 @@ def test_each_way_to_break_the_store_is_named(conn: Connection, name: str):
     found = {violation.invariant for violation in consistency.check(conn)}
 
     assert name in found
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (f"event_at = event_at + {DAY_US} WHERE id = {FREE}", 1),
+        (f"event_at = event_at - {DAY_US} WHERE id IN ({FREE}, {FAILED})", 2),
+        (f"late = TRUE WHERE id = {FREE}", 1),
+        (f"late = TRUE, event_at = event_at - {DAY_US} WHERE id = {FREE}", 0),
+        (f"carrier = 'gone' WHERE id = {FREE}", 0),
+    ],
+)
+def test_a_charge_in_another_day_than_its_events_is_named_unless_it_is_late(conn: Connection, change: str, broken: int):
+    conn.execute(text(f"UPDATE charge SET {change}"))
+
+    found = [violation for violation in consistency.check(conn, Carriers()) if violation.invariant == "booked_by_the_clock"]
+
+    assert [violation.count for violation in found] == ([broken] if broken else [])
+    assert [str(FREE) in violation.detail for violation in found] == ([True] if broken else [])
+
+
+def test_a_charge_belongs_to_the_day_of_its_carriers_clock_not_of_ours(conn: Connection):
+    hawaii = Carriers([Carrier("default", ZoneInfo("Pacific/Honolulu"))])
+
+    before = {violation.invariant for violation in consistency.check(conn, hawaii)}
+    conn.execute(text("UPDATE charge SET period = :day WHERE state <> 0"), {"day": calendar.day_of(NOW, hawaii.default.zone)})
+    after = {violation.invariant for violation in consistency.check(conn, hawaii)}
+
+    assert ("booked_by_the_clock" in before, "booked_by_the_clock" in after) == (True, False)

@@ -37,14 +37,16 @@ def line_with(stream: IO[str], word: str) -> str:
 
 
 @contextmanager
-def running_gateway(folder: Path, environ: dict[str, str] | None = None) -> Iterator[Running]:
-    """Both, until the block ends, with the configuration that `bellhop init` writes; `environ` overrides it."""
+def running_gateway(folder: Path, environ: dict[str, str] | None = None, *, more: str = "") -> Iterator[Running]:
+    """Both, until the block ends, with the configuration that `bellhop init` writes and `more`; `environ` overrides it."""
     smsc = started("-m", "simulators.cli", "smsc", "--port", "0", "--http-port", "0", "--receipt-delay-ms", "0")
     assert smsc.stderr is not None
     carrier = line_with(smsc.stderr, "ready").split("smpp=127.0.0.1:")[1].split()[0]
     main = "from gateway.cli import main; main()"
     assert started("-c", main, "init", str(folder)).wait(30) == 0
     config = folder / "bellhop.toml"
+    if more:
+        config.write_text(f"{config.read_text('utf-8')}\n{more}", "utf-8")
     places = {"BELLHOP__LINKS__0__PORT": carrier, "BELLHOP__WEB__PORT": "0", "BELLHOP__SMPP_SERVER__PORT": "0"}
     gateway = started("-c", main, "run", "-c", str(config), environ=places | (environ or {}))
     assert gateway.stderr is not None

@@ -199,6 +199,15 @@ def test_an_answer_that_comes_after_the_end_is_noted_and_brings_nothing_back() -
         assert (play.life.status, play.life.charging, play.cycles, len(play.texts)) == (Status.CANCELLED, 0, [20060500], told)
 
 
+def test_who_is_ended_by_somebody_who_cannot_tell_him_is_told_by_the_next_tick_once() -> None:
+    play = Play().confirmed()
+    before = len(play.texts)
+    play.take(subscription.Cancel(NOON + HOUR_US, "staff", is_told_later=True))
+    silent = play.texts[before:]
+    play.take(subscription.Tick(NOON + 2 * HOUR_US)).take(subscription.Tick(NOON + 3 * HOUR_US))
+    assert (silent, play.texts[before:], play.life.due_at) == ([], [subscription.Text.ENDED], None)
+
+
 # Instants around an order, in any order, with repeats: the clock may jump either way.
 _TIMES = st.integers(0, 130 * 24).map(lambda hours: NOON + hours * HOUR_US)
 _CYCLES = st.sampled_from([20060400, 20060500, 20060600, 20060700, 20060800, 20060900])
@@ -206,7 +215,7 @@ _EVENTS = st.one_of(
     st.builds(subscription.Confirm, _TIMES),
     st.builds(subscription.Tick, _TIMES),
     st.builds(subscription.Tick, _TIMES),
-    st.builds(subscription.Cancel, _TIMES, st.sampled_from(["TD", "0000", "STOP"])),
+    st.builds(subscription.Cancel, _TIMES, st.sampled_from(["TD", "0000", "STOP", "staff"]), st.booleans()),
     st.builds(subscription.Charged, _TIMES, _CYCLES),
     st.builds(subscription.Failed, _TIMES, _CYCLES, st.sampled_from(["CB:0007", "CB:0001"])),
     st.builds(subscription.Unanswered, _TIMES, _CYCLES),
@@ -254,5 +263,5 @@ def test_what_comes_twice_changes_nothing_but_time_and_yes(rules: Rules, events:
 
 def _is_sound(life: Life) -> bool:
     if life.status is Status.CANCELLED:
-        return life.due_at is None and life.cancelled_at is not None and bool(life.cancelled_via)
+        return life.due_at in (None, life.cancelled_at) and life.cancelled_at is not None and bool(life.cancelled_via)
     return (life.due_at is None) == bool(life.charging) and life.charged <= life.cycle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import stat
 import threading
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,16 @@ def test_a_durable_write_replaces_the_whole_file_and_leaves_nothing_beside_it(tm
     assert [file.name for file in (tmp_path / "a" / "b").iterdir()] == ["run.csv"]
     disk.remove(path)
     assert not disk.exists(path)
+
+
+def test_what_is_appended_privately_is_for_its_owners_eyes_alone(tmp_path: Path) -> None:
+    disk = RealWorld().disk
+
+    for each in (b"one ", b"two"):
+        disk.append_privately(str(tmp_path / "file"), each)
+
+    assert (tmp_path / "file").read_bytes() == b"one two"
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
 
 
 def test_a_durable_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
