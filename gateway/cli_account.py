@@ -10,7 +10,7 @@ import typer
 from billing import money
 from gateway.cli_staff import ACTOR_OPTION
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, reading, secret_from, writing
-from gateway.cli_top_up import AMOUNT, CURRENCY, REFERENCE, asked_for, first_credit, top_up
+from gateway.cli_wallet import AMOUNT, CURRENCY, REFERENCE, asked_for, balances_of, first_credit, top_up, wallet_fields
 from gateway.connectors.embedded.limits import Limits
 from gateway.connectors.embedded.text import check_name, check_password
 from gateway.domain import credentials, failure
@@ -72,11 +72,10 @@ def list_accounts(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> 
     with reading(config) as opened, opened.engine.begin() as conn:
         found = wallets.of_accounts(conn)
     if as_json:
-        typer.echo(json.dumps({"accounts": [each._asdict() for each in found]}, ensure_ascii=False))
+        typer.echo(json.dumps({"accounts": [wallet_fields(each) for each in found]}, ensure_ascii=False))
         return
     for each in found:
-        free, held = money.Money(each.available_minor, each.currency), money.format_minor(each.held_minor, each.currency)
-        typer.echo(f"{each.number}  {each.nick:<32}  {free} free, {held} held")
+        typer.echo(f"{each.number}  {each.nick:<32}  {balances_of(each)}")
     if not found:
         typer.echo("no accounts yet; `bellhop account add NICK` makes one")
 

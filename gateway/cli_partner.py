@@ -10,13 +10,13 @@ from typing import Any
 import typer
 from sqlalchemy import Connection
 
-from billing import book, money
+from billing import book
 from gateway import cli_partner_rules as rules
 from gateway.cli_partner_options import merged, with_policy_options
 from gateway.cli_partner_rules import NAME_CHARS_MAX, check_password, hash_of, told, unknown
 from gateway.cli_staff import ACTOR_OPTION
 from gateway.cli_store import CONFIG_OPTION, JSON_OPTION, Opened, reading, secret_from, writing
-from gateway.cli_top_up import AMOUNT, CURRENCY, REFERENCE, asked_for, first_credit, top_up
+from gateway.cli_wallet import AMOUNT, CURRENCY, REFERENCE, asked_for, balances_of, first_credit, top_up, wallet_fields
 from gateway.domain import credentials
 from gateway.domain import policy as policies
 from gateway.errors import ConfigError, Refused
@@ -82,13 +82,12 @@ def list_partners(as_json: bool = JSON_OPTION, config: Path = CONFIG_OPTION) -> 
     with reading(config) as opened, opened.engine.begin() as conn:
         found = wallets.of_partners(conn)
     if as_json:
-        typer.echo(json.dumps({"partners": [each._asdict() for each in found]}))
+        typer.echo(json.dumps({"partners": [wallet_fields(each) for each in found]}))
         return
     for each in found:
         state = "enabled" if each.is_enabled else "disabled"
         door = "SMPP and HTTP" if each.may_bind else "HTTP"
-        free, held = money.Money(each.available_minor, each.currency), money.format_minor(each.held_minor, each.currency)
-        typer.echo(f"{each.name:<15}  {state:<8}  {door:<13}  {free} free, {held} held")
+        typer.echo(f"{each.name:<15}  {state:<8}  {door:<13}  {balances_of(each)}")
     if not found:
         typer.echo("no partners yet; `bellhop partner add NAME` makes one")
 

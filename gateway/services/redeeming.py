@@ -5,6 +5,7 @@ Wrong codes are counted by party and by address, in this process: a restart forg
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import structlog
@@ -53,10 +54,11 @@ class Redeeming:
         """
         now_s = self._world.clock.monotonic()
         wait_s = max(self._parties.remaining(party, _CODE, now_s), self._addresses.remaining(address, _CODE, now_s))
-        if wait_s > 0 or party in self._trying:
-            # One at a time: whoever sends a thousand at once must not have them all tried before the first is counted.
-            text = f"too many wrong codes; the next one can be tried in {max(wait_s, 1.0):.0f} s"
-            raise Refused("too_many_codes", text, field="code", kind=Kind.THROTTLED, retry_after_s=max(wait_s, 1.0))
+        if wait_s > 0:
+            raise _later(f"too many wrong codes; the next one can be tried in {math.ceil(wait_s)} s", wait_s)
+        if party in self._trying:
+            # Whoever sends a thousand at once must not have them all tried before the first is counted.
+            raise _later("another code of yours is being tried; one at a time", 1.0)
         self._trying.add(party)
         try:
             return await self._redeem(party, code, address)
@@ -80,6 +82,10 @@ class Redeeming:
         wait_s = max(self._parties.remaining(party, _CODE, now_s), self._addresses.remaining(address, _CODE, now_s))
         _log.warning("voucher codes locked", party=party, peer=address, pause_s=round(wait_s, 1))
         await self._writer.run(_note, party, round(wait_s), self._world.clock.now_us())
+
+
+def _later(text: str, wait_s: float) -> Refused:
+    return Refused("too_many_codes", text, field="code", kind=Kind.THROTTLED, retry_after_s=wait_s)
 
 
 def _lockout(failures_max: int, wait_s_max: float) -> Lockout:

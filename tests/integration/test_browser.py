@@ -135,3 +135,19 @@ def test_failed_delivery_is_said_in_words_in_the_chat_and_shows_no_charge(demo, 
         expect(mine.locator(".price")).to_have_count(0)
 
     assert complaints == []
+
+
+def test_a_voucher_is_redeemed_on_the_page_and_what_brings_nothing_is_said(demo, browser, tmp_path):
+    config, codes = tmp_path / "bellhop.toml", tmp_path / "codes.csv"
+    config.write_text(f'[store]\nurl = "sqlite:///{demo["folder"]}/bellhop.db"\n')
+    make = ("billing", "voucher", "make", "page", "--count", "1", "--value", "12.50", "-o", str(codes), "-c", str(config))
+    subprocess.run([*COMMAND[:3], *make], cwd=ROOT, check=True, capture_output=True)
+    code = codes.read_text().splitlines()[1].partition(",")[0]
+    expect = sync_api.expect
+    with page_of(browser, []) as chat:
+        log_in(chat, demo)
+        told = chat.locator("#voucher-told")
+        for typed, answer in ((code, "12.50 came in."), (code, "12.50 came in before"), ("nonsense", "this code brings nothing")):
+            chat.get_by_label("Voucher code").fill(typed)
+            chat.get_by_role("button", name="Redeem").click()
+            expect(told).to_contain_text(answer)

@@ -59,7 +59,8 @@ def test_a_partner_without_a_password_may_not_bind(shell: Shell, config: Path):
 
     listed = shell("partner", "list", "--json", "-c", config).json["partners"]
 
-    assert listed == [{"name": "acme", "is_enabled": True, "may_bind": False, "available_minor": 5, "held_minor": 0, "currency": "CNY"}]
+    purse = {"available_minor": 5, "held_minor": 0, "currency": "CNY"}
+    assert listed == [{"name": "acme", "is_enabled": True, "may_bind": False, **purse, "others": []}]
 
 
 def test_a_password_may_come_from_a_file(shell: Shell, config: Path):
@@ -137,6 +138,9 @@ def test_a_top_up_in_another_currency_opens_a_wallet_and_says_who_made_it(shell:
     assert (by_code["available_minor"], by_code["currency"]) == (1300, "USD")
     wallets = shell("billing", "account", "list", "--json", "-c", config).json["accounts"]
     assert [(each["currency"], each["posted_minor"]) for each in wallets] == [("CNY", 1000), ("USD", 1300)]
+    assert shell("partner", "list", "-c", config).out.endswith("10.00 CNY free, 0.00 held; 13.00 USD free, 0.00 held\n")
+    (listed,) = shell("partner", "list", "--json", "-c", config).json["partners"]
+    assert (listed["available_minor"], listed["others"]) == (1000, [{"available_minor": 1300, "held_minor": 0, "currency": "USD"}])
     acts = shell("billing", "audit", "list", "--by", "ann", "--json", "-c", config).json["acts"]
     assert [each["act"] for each in acts] == ["open wallet", "top up"]
 

@@ -23,7 +23,7 @@ from gateway.services.catalogue import NO_RATING, Catalogue, Service
 from gateway.services.outcome import Ended, Outcome
 from gateway.services.rating import Prices, Rating
 from gateway.services.submit import Accepting, Draft, Drafting, Submission
-from gateway.store import im, partners
+from gateway.store import im, partners, wallets
 from gateway.store.messages import Ending
 from gateway.store.partners import Partner
 
@@ -158,3 +158,17 @@ def test_an_account_of_the_messenger_has_a_purse_for_each_currency(shop: Shop):
 
     assert purses == [im.Purse(dollars), im.Purse(None)]
     assert im.purse_in(shop.conn, number + 1, "USD") is None
+
+
+def test_the_operators_lists_show_every_wallet_the_first_one_first(shop: Shop):
+    ids = tuple(shop.next_id() for _ in range(im.SPARE_IDS))
+    number = im.register(shop.conn, im.NewAccount("Li", "hash", 10_001, "CNY", 0, ids, NOW)).id
+    for party in ("partner:acme", f"im:{number}"):
+        shop.top_up(party, 100, "USD", party)
+
+    partner, other = wallets.of_partners(shop.conn)
+    (account,) = wallets.of_accounts(shop.conn)
+
+    dollars = (wallets.Balance(100, 0, "USD"),)
+    assert [(each.currency, each.available_minor, each.others) for each in (partner, account)] == [("CNY", 0, dollars)] * 2
+    assert (partner.name, other.name, other.others, account.nick) == ("acme", "acme2", (), "Li")

@@ -1,6 +1,6 @@
 // The chat page: state, and the WebSocket that keeps it true. docs/chat.md describes the frames.
 
-import { compareIds } from "./text.js";
+import { compareIds, formatPrice } from "./text.js";
 import { $, drawContacts, drawCounter, drawHead, drawMessages, showError, showMe, showPlace } from "./view.js";
 
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15000];
@@ -302,6 +302,7 @@ function leave(text) {
   closing?.close();
   draw();
   showPlace(false);
+  showError("voucher-told", "");
   showError("door-error", text);
 }
 
@@ -331,6 +332,17 @@ $("add").addEventListener("submit", (event) => {
   const { peer, alias } = Object.fromEntries(new FormData(event.target));
   if (!ask({ type: "friend_add", peer, alias })) return showError("list-error", "Not connected at the moment.");
   event.target.reset();
+});
+$("voucher").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  try {
+    const done = await post("/chat/api/vouchers", Object.fromEntries(new FormData(form)));
+    form.reset();
+    showError("voucher-told", `${formatPrice(done.amount_minor, done.currency)} ${done.is_new ? "came in" : "came in before, by this code"}.`);
+  } catch (error) {
+    showError("voucher-told", error.message);
+  }
 });
 $("back").addEventListener("click", () => {
   current = null;

@@ -1,18 +1,19 @@
-"""Bringing money into a wallet by command: whose, how much, under which reference and by whom."""
+"""Wallets by command: bringing money into one (whose, how much, under which reference, by whom), and showing what is in them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 from sqlalchemy import Connection
 
 from billing import accounts
-from billing.money import Money
+from billing.money import Money, format_minor
 from gateway.cli_amount import amount_of, currency_in
 from gateway.cli_staff import actor
 from gateway.cli_store import DEFAULT_CURRENCY, Opened
 from gateway.errors import ConfigError
+from gateway.store.wallets import Balance, ChatWallet, PartnerWallet
 
 AMOUNT = typer.Argument(..., metavar="AMOUNT", help='In minor units, or as "12.50 CNY".')
 CURRENCY = typer.Option("", "--currency", metavar="CODE", help="The wallet in this currency, opened where it is missing; else the first.")
@@ -68,3 +69,17 @@ def first_credit(typed: str, currency: str) -> Money:
     if amount.currency != currency:
         raise ConfigError([f"--credit: the first wallet is in {currency}; `top-up` opens one in {amount.currency} afterwards"])
     return amount
+
+
+def balances_of(each: PartnerWallet | ChatWallet) -> str:
+    """What is in somebody's wallets, for people."""
+    first = Balance(each.available_minor, each.held_minor, each.currency)
+    return "; ".join(
+        f"{Money(balance.available_minor, balance.currency)} free, {format_minor(balance.held_minor, balance.currency)} held"
+        for balance in (first, *each.others)
+    )
+
+
+def wallet_fields(each: PartnerWallet | ChatWallet) -> dict[str, Any]:
+    """Somebody with what is in his wallets, as JSON."""
+    return {**each._asdict(), "others": [balance._asdict() for balance in each.others]}
