@@ -83,6 +83,11 @@ class Life(NamedTuple):
         """Whether it is not over."""
         return self.status is not Status.CANCELLED
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a person of ours stopped it: time brings nothing about."""
+        return self.status is Status.SUSPENDED and self.due_at is None and not self.charging
+
 
 class Confirm(NamedTuple):
     """The subscriber said yes."""
@@ -135,7 +140,13 @@ class Resume(NamedTuple):
     at: int
 
 
-Event = Confirm | Tick | Cancel | Charged | Failed | Unanswered | Resume
+class Suspend(NamedTuple):
+    """A person of ours stops it for a while: nothing is charged before a Resume, however long that takes."""
+
+    at: int
+
+
+Event = Confirm | Tick | Cancel | Charged | Failed | Unanswered | Suspend | Resume
 
 
 class Send(NamedTuple):
@@ -198,10 +209,16 @@ def step(life: Life, event: Event, rules: Rules) -> Step:
             return Step(_await_next(life._replace(status=status, charged=event.cycle), rules))
         case Unanswered():
             return Step(_await_next(life, rules)) if event.cycle == life.charging else Step(life)
+        case Suspend():
+            # What was asked for is answered first; what was not confirmed lapses.
+            if life.charging or life.status is Status.PENDING_CONFIRM:
+                return Step(life)
+            return Step(life._replace(status=Status.SUSPENDED, due_at=None))
         case Resume():
             if life.status is not Status.SUSPENDED:
                 return Step(life)
-            return Step(life._replace(status=Status.ACTIVE, failed_from=0, failed_to=0))
+            resumed = life._replace(status=Status.ACTIVE, failed_from=0, failed_to=0)
+            return Step(_go_on(resumed, event.at, rules) if life.is_stopped else resumed)
 
 
 def cycle_of(at: int, rules: Rules) -> int:
@@ -240,7 +257,19 @@ def _subscribe(life: Life, at: int, rules: Rules) -> Step:
     return Step(_with_due(life, rules), (Send(Text.TRIAL if has_trial else Text.WELCOME),))
 
 
+def _go_on(life: Life, at: int, rules: Rules) -> Life:
+    """After a stop: the trial has its rest, and no cycle is charged that had begun before."""
+    if at < life.trial_until:
+        life = life._replace(status=Status.TRIAL)
+    elif at >= life.charge_at:
+        cycle = next_cycle(max(life.cycle, cycle_of(at, rules)))
+        life = life._replace(cycle=cycle, charge_at=calendar.span_of(cycle, rules.zone).from_us)
+    return _with_due(life, rules)
+
+
 def _tick(life: Life, at: int, rules: Rules) -> Step:
+    if life.is_stopped:
+        return Step(life)
     if life.status is Status.PENDING_CONFIRM:
         return _lapse(life, at) if at - life.ordered_at >= rules.confirm_within_us else Step(life)
     if life.status is Status.TRIAL and at >= life.trial_until:

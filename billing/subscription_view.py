@@ -30,7 +30,8 @@ def line(row: Subscription, zone: tzinfo) -> str:
     life = row.life
     price = f"{view.money(row.price_minor, row.currency)} a cycle"
     end = f", {view.time(life.cancelled_at, zone)} by {life.cancelled_via}" if life.cancelled_at is not None else ""
-    following = f", next charge {view.time(life.charge_at, zone)}" if life.is_live and life.cycle and not life.charging else ""
+    is_next = _charges(row) and not life.charging
+    following = f", next charge {view.time(life.charge_at, zone)}" if is_next else ""
     return f"{row.id}  {row.offer}  {shown(row.subscriber)}  {status_name(row)}  {price}{following}{end}"
 
 
@@ -52,11 +53,16 @@ def fields(row: Subscription, zone: tzinfo) -> dict[str, Any]:
         "subscribed_at": view.time(life.subscribed_at, zone) if begun else None,
         "trial_until": view.time(life.trial_until, zone) if begun else None,
         "last_cycle_paid": calendar.write(life.charged) if life.charged else None,
-        "next_cycle": calendar.write(life.cycle) if life.cycle and life.is_live else None,
-        "next_charge_at": view.time(life.charge_at, zone) if life.cycle and life.is_live else None,
+        "next_cycle": calendar.write(life.cycle) if _charges(row) else None,
+        "next_charge_at": view.time(life.charge_at, zone) if _charges(row) else None,
         "cancelled_at": view.time(life.cancelled_at, zone),
         "cancelled_via": life.cancelled_via or None,
     }
+
+
+def _charges(row: Subscription) -> bool:
+    """Whether a cycle will be charged as things are."""
+    return bool(row.life.cycle) and row.life.is_live and not row.life.is_stopped
 
 
 def history_fields(conn: Connection, row: Subscription, zone: tzinfo) -> dict[str, list[dict[str, Any]]]:

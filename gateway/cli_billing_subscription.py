@@ -185,6 +185,27 @@ def cancel(
 
 
 @subscription.command()
+def suspend(
+    id_: str = _ID,
+    reason: str = _REASON,
+    who: str = ACTOR_OPTION,
+    as_json: bool = JSON_OPTION,
+    config: Path = CONFIG_OPTION,
+) -> None:
+    """Stop a subscription until it is resumed: nothing is charged meanwhile, nor for that time afterwards.
+
+    \b
+    Example:
+      bellhop billing subscription suspend 457220177920000 --reason "phone is stolen" --as ann
+    """
+    wanted, why = _parsed(id_), _said("--reason", reason)
+    with _desk(config, who) as desk:
+        done = desk.acts.suspend(desk.conn, wanted, why)
+        zone = _zone(desk.opened, done.subscription)
+    _tell(done, zone, "was suspended already: ", as_json)
+
+
+@subscription.command()
 def resume(
     id_: str = _ID,
     reason: str = _REASON,
@@ -192,7 +213,7 @@ def resume(
     as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
-    """End a suspension: the failed cycles are forgotten, and the next one is charged when it begins.
+    """End a suspension, ours or one after a failed charge: failed cycles are forgotten, and the next one is charged when it begins.
 
     \b
     Example:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from billing import audit, book, calendar, subscription_view, subscriptions
 from billing.audit import Act
 from billing.errors import SubscriptionError
-from billing.subscription import Cancel, Confirm, Event, Resume
+from billing.subscription import Cancel, Confirm, Event, Resume, Suspend
 from billing.subscriptions import Evidence, Subscription, Subscriptions
 from gateway.domain.address import mask
 
@@ -59,6 +59,15 @@ class SubscriptionActs(NamedTuple):
         for each in mine:
             self._step(conn, each.id, Cancel(self.now_us, "STOP"), "opted out", "subscription.cancel")
         return len(mine)
+
+    def suspend(self, conn: Connection, id_: int, reason: str) -> Staffed:
+        """Stop one for a while: nothing is charged before it is resumed. Raises SubscriptionError where that cannot be now."""
+        done = self._step(conn, id_, Suspend(self.now_us), reason, "subscription.suspend")
+        life = done.subscription.life
+        if not done.is_new and not life.is_stopped:
+            state = "being charged" if life.charging else subscription_view.status_name(done.subscription)
+            raise SubscriptionError(f"subscription {id_} is {state}: only a confirmed one, of an offer there is, can be suspended")
+        return done
 
     def resume(self, conn: Connection, id_: int, reason: str) -> Staffed:
         """End a suspension; raises SubscriptionError for one that is not suspended, or no longer offered."""

@@ -76,8 +76,11 @@ async def start(desk: Desk, call: Call) -> dict[str, Any]:
     return await written(desk, _start, asked, _subscriber(asked.msisdn, asked.account), call.member.name)
 
 
-def step(act: Literal["cancel", "resume"]) -> Callable[[Desk, Call], Any]:
-    """End a subscription, or a suspension."""
+Step = Literal["cancel", "suspend", "resume"]
+
+
+def step(act: Step) -> Callable[[Desk, Call], Any]:
+    """End a subscription, stop it for a while, or end that."""
 
     async def take(desk: Desk, call: Call) -> dict[str, Any]:
         return await written(desk, _step, act, number_in(call), call.asked.reason, call.member.name)
@@ -112,11 +115,11 @@ def _start(
 
 
 def _step(
-    conn: Connection, desk: Desk, _new_id: Callable[[], int], now_us: int, act: str, id_: int, reason: str, actor: str
+    conn: Connection, desk: Desk, _new_id: Callable[[], int], now_us: int, act: Step, id_: int, reason: str, actor: str
 ) -> dict[str, Any]:
     _known(conn, id_)
     acts = SubscriptionActs(desk.subscriptions, actor, now_us)
-    return _done(desk, acts.cancel(conn, id_, reason) if act == "cancel" else acts.resume(conn, id_, reason))
+    return _done(desk, {"cancel": acts.cancel, "suspend": acts.suspend, "resume": acts.resume}[act](conn, id_, reason))
 
 
 def _refused(
@@ -164,6 +167,7 @@ SUBSCRIPTIONS = (
     ),
     _act("", "", "Subscribe somebody who asked for it elsewhere", start, StartAsked),
     _act("/{id}/cancel", "_cancel", "End a subscription", step("cancel"), ReasonAsked),
+    _act("/{id}/suspend", "_suspend", "Stop a subscription until it is resumed", step("suspend"), ReasonAsked),
     _act("/{id}/resume", "_resume", "End a suspension", step("resume"), ReasonAsked),
     _act("/{id}/refused", "_refused", "Book that the carrier could not collect a cycle", refused, RefusedAsked),
 )

@@ -235,6 +235,24 @@ def test_the_staff_starts_shows_and_ends_a_subscription(shell: Shell, running: R
     assert "13900006666" not in str(log)
 
 
+def test_a_subscription_that_the_staff_suspends_is_charged_again_only_when_it_is_resumed(shell: Shell, running: Running):
+    acts, _ = keys(shell, running, "pause")
+    begun = post(running, "/subscriptions", acts, offer="news", msisdn="+8613900007777", evidence="form 1")[1]
+    place = f"/subscriptions/{begun['id']}"
+
+    stopped, again = (post(running, f"{place}/suspend", acts, reason="phone is stolen") for _ in range(2))
+    resumed = shell(
+        "billing", "subscription", "resume", begun["id"], "--reason", "found", "--as", "ann", "--json", "-c", running.config
+    ).json
+    post(running, f"{place}/cancel", acts, reason="enough")
+    over = post(running, f"{place}/suspend", acts, reason="too late")
+
+    assert (stopped[1]["status"], stopped[1]["next_charge_at"], stopped[1]["is_new"]) == ("suspended", None, True)
+    assert (again[0], again[1]["is_new"]) == (200, False)
+    assert (resumed["status"], resumed["next_charge_at"]) == ("active", begun["next_charge_at"])
+    assert (over[0], "is cancelled" in over[1]["detail"]) == (409, True)
+
+
 def test_an_offer_is_paid_by_whom_it_says(shell: Shell, running: Running):
     acts, _ = keys(shell, running, "payer")
 
@@ -259,6 +277,7 @@ def test_who_may_only_read_changes_no_tariff_and_no_subscription(shell: Shell, r
         "/rerates/777/resume": {},
         "/subscriptions": {"offer": "news", "msisdn": "+8613900006666", "evidence": "x"},
         "/subscriptions/777/cancel": {"reason": "x"},
+        "/subscriptions/777/suspend": {"reason": "x"},
         "/subscriptions/777/resume": {"reason": "x"},
         "/subscriptions/777/refused": {"cycle": "2026-10", "code": "x"},
     }

@@ -199,6 +199,29 @@ def test_an_answer_that_comes_after_the_end_is_noted_and_brings_nothing_back() -
         assert (play.life.status, play.life.charging, play.cycles, len(play.texts)) == (Status.CANCELLED, 0, [20060500], told)
 
 
+def test_what_is_suspended_by_staff_is_not_charged_and_goes_on_with_the_cycle_that_begins_next() -> None:
+    play = Play().confirmed().take(subscription.Tick(NOON + 80 * HOUR_US)).take(subscription.Charged(NOON + 80 * HOUR_US, 20060500))
+    play.take(subscription.Suspend(NOON + 90 * HOUR_US))
+    assert (play.life.status, play.life.is_stopped) == (Status.SUSPENDED, True)
+    play.take(subscription.Tick(us("2006-06-01T00:00:00+08:00"))).take(subscription.Tick(us("2006-07-01T00:00:00+08:00")))
+    assert play.cycles == [20060500]
+    play.take(subscription.Resume(us("2006-07-15T00:00:00+08:00"))).run_until(us("2006-08-02T00:00:00+08:00"))
+    assert (play.life.status, play.cycles) == (Status.ACTIVE, [20060500, 20060800])
+
+
+def test_what_is_resumed_before_its_next_cycle_begins_loses_none() -> None:
+    play = Play().confirmed().take(subscription.Tick(NOON + 80 * HOUR_US)).take(subscription.Charged(NOON + 80 * HOUR_US, 20060500))
+    play.take(subscription.Suspend(NOON + 90 * HOUR_US)).take(subscription.Resume(NOON + 91 * HOUR_US))
+    play.run_until(us("2006-06-02T00:00:00+08:00"))
+    assert play.cycles == [20060500, 20060600]
+
+
+def test_what_is_being_charged_or_not_confirmed_is_not_suspended() -> None:
+    asked = Play().confirmed().take(subscription.Tick(NOON + 80 * HOUR_US)).take(subscription.Suspend(NOON + 81 * HOUR_US))
+    ordered = Play().take(subscription.Suspend(NOON + HOUR_US))
+    assert (asked.life.status, ordered.life.status) == (Status.ACTIVE, Status.PENDING_CONFIRM)
+
+
 def test_who_is_ended_by_somebody_who_cannot_tell_him_is_told_by_the_next_tick_once() -> None:
     play = Play().confirmed()
     before = len(play.texts)
@@ -220,6 +243,7 @@ _EVENTS = st.one_of(
     st.builds(subscription.Failed, _TIMES, _CYCLES, st.sampled_from(["CB:0007", "CB:0001"])),
     st.builds(subscription.Unanswered, _TIMES, _CYCLES),
     st.builds(subscription.Resume, _TIMES),
+    st.builds(subscription.Suspend, _TIMES),
 )
 _RULES = st.builds(
     Rules,
@@ -264,4 +288,4 @@ def test_what_comes_twice_changes_nothing_but_time_and_yes(rules: Rules, events:
 def _is_sound(life: Life) -> bool:
     if life.status is Status.CANCELLED:
         return life.due_at in (None, life.cancelled_at) and life.cancelled_at is not None and bool(life.cancelled_via)
-    return (life.due_at is None) == bool(life.charging) and life.charged <= life.cycle
+    return (life.due_at is None) == (bool(life.charging) or life.is_stopped) and life.charged <= life.cycle
