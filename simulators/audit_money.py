@@ -1,4 +1,4 @@
-"""The auditor's checks of money: charges, wallets, what the clerk gave back, late receipts, and days that are closed."""
+"""The auditor's checks of money: charges, wallets, tax, late receipts, and days that are closed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,13 @@ from typing import Any
 
 from simulators import house
 from simulators.books import DELIVERED, Books, Correction, Kept
-from simulators.clerk import REASON
-from simulators.evidence import Answer, Evidence, Wish
+from simulators.evidence import Evidence
 from simulators.sightings import Wire, seen_of, what
 
 CAPTURED, ZERO_RATED = 10, 13
-POSTED = 10
-_TYPES = {"refund": 1, "adjust": 2, "goodwill": 6, "refund-extra": 6}
 _ADJUST, _GOODWILL = 2, 6
 _PRICES = {name: (price, by) for name, price, by, _ in house.SERVICES}
 _LATE_REASON = "late"
-# Why a reference that stands for something cannot stand for something else, which may be of no charge at all.
-_NOT_AGAIN = ("key_reused", "not_found")
 # Who can always pay what is charged late.
 _RICH = ("acme", "quick")
 
@@ -125,101 +120,6 @@ def _ppm(evidence: Evidence, kept: Kept) -> int:
 
 def _half_up(number: Fraction) -> int:
     return floor(number + Fraction(1, 2))
-
-
-# -- what the clerk asked for: once under its reference, as it was answered, and nothing besides ---------------------------------------
-
-
-def corrections(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
-    """Every correction was asked for, or is of a late receipt; and what was given back of a charge is at most what it came to."""
-    by_cause: dict[str, list[Correction]] = {}
-    for each in books.corrections:
-        kind, _, reference = each.cause.partition(":")
-        by_cause.setdefault("refund:" + reference if kind == "refund-extra" else each.cause, []).append(each)
-        yield from _is_moved(each)
-    for cause, wishes in evidence.wishes.items():
-        if not cause.startswith("topup:"):
-            yield from _as_answered(cause, wishes, by_cause.pop(cause, []))
-    for cause in by_cause:
-        if not cause.startswith("late:"):
-            yield f"a correction for {cause or 'no cause'} that nobody asked for"
-    left = {kept.charge["id"]: kept.charge["amount_minor"] for kept in books.messages.values() if kept.charge is not None}
-    for each in books.corrections:
-        if each.row["record_type"] != _GOODWILL and each.row["corrects"] in left:
-            left[each.row["corrects"]] += each.row["amount_minor"]
-    for charge, minor in left.items():
-        if minor < 0:
-            yield f"{-minor} more were given back of charge {charge} than it came to"
-
-
-def _is_moved(each: Correction) -> Iterator[str]:
-    row = each.row
-    if row["moved"] != POSTED or row["back_minor"] != -row["amount_minor"] or row["paid_by"] != row["wallet"]:
-        yield f"the correction for {each.cause or 'no cause'} says {-row['amount_minor']} back, its transfer moved {row['back_minor']}"
-
-
-def _as_answered(cause: str, wishes: list[Wish], made: list[Correction]) -> Iterator[str]:
-    yield from _answers_agree(cause, wishes)
-    accepted = [wish for wish in wishes if wish.answer is Answer.ACCEPTED]
-    ids = {each.id for each in made}
-    for wish in accepted:
-        if set(wish.record_ids) != ids:
-            yield f"{cause} was answered with {len(wish.record_ids)} records, {len(ids)} other or more are there"
-        elif [abs(each.row["amount_minor"]) for each in made] != [abs(amount) for amount in wish.amounts]:
-            yield f"{cause} was answered with {wish.amounts}, the records have other amounts"
-    possible = accepted or [wish for wish in wishes if wish.answer is Answer.NONE]
-    if made and not any(_is_of(wish, made) for wish in possible):
-        refused = ", ".join(wish.reason for wish in wishes if wish.answer is Answer.REFUSED)
-        yield f"{cause} is booked otherwise than it was asked for" if possible else f"{cause} was refused ({refused}) and is booked"
-
-
-def _answers_agree(cause: str, wishes: list[Wish]) -> Iterator[str]:
-    """The first one accepted is the one that stands: after it, the same is answered the same, and something else refused."""
-    first: Wish | None = None
-    for wish in wishes:
-        if wish.answer is Answer.NONE:
-            continue
-        if first is None:
-            first = wish if wish.answer is Answer.ACCEPTED else None
-        elif wish.content == first.content and (wish.answer, wish.is_new) != (Answer.ACCEPTED, False):
-            yield f"{cause} was accepted; asked for again, it is {'new' if wish.is_new else wish.reason}"
-        elif wish.content != first.content and (wish.answer is Answer.ACCEPTED or wish.reason not in _NOT_AGAIN):
-            yield f"{cause} was accepted; with other content it is {wish.answer.value} {wish.reason}"
-
-
-def _is_of(wish: Wish, made: list[Correction]) -> bool:
-    """Whether records are what a request asked for; a double refund is two records, the second of them goodwill."""
-    types = [_TYPES[each.cause.partition(":")[0]] for each in made]
-    if [each.row["record_type"] for each in made] != types or len(made) != 1 + wish.is_double:
-        return False
-    if any((str(each.row["corrects"]), each.row["reason"]) != (wish.subject, REASON) for each in made):
-        return False
-    amounts = {each.row["amount_minor"] for each in made}
-    if wish.amount_minor is None:
-        return len(amounts) == 1 and max(amounts) < 0
-    return amounts == {wish.amount_minor if wish.kind == "adjust" else -wish.amount_minor}
-
-
-def top_ups(evidence: Evidence, books: Books, _wire: Wire) -> Iterator[str]:
-    """What was answered came in, once and as it was asked for; what was refused did not."""
-    for cause, wishes in evidence.wishes.items():
-        if not cause.startswith("topup:"):
-            continue
-        yield from _answers_agree(cause, wishes)
-        row = books.top_ups.get(cause)
-        accepted = [wish for wish in wishes if wish.answer is Answer.ACCEPTED]
-        if row is None and accepted:
-            yield f"{cause} was accepted and is not there"
-        possible = accepted or [wish for wish in wishes if wish.answer is Answer.NONE]
-        is_posted = row is not None and row["state"] == POSTED
-        if row is not None and not (
-            is_posted and any((w.subject, w.amount_minor) == (row["party"], row["posted_minor"]) for w in possible)
-        ):
-            yield f"{cause} came in otherwise than it was asked for"
-    first = {f"topup:first:{name}" for name in house.PARTNERS}
-    for cause, row in books.top_ups.items():
-        if cause not in evidence.wishes and cause not in first and not row["party"].startswith("im:"):
-            yield f"{cause} came into {row['party']}, and nobody brought it"
 
 
 # -- receipts after the end ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from simulators import audit_money, audit_order, audit_wishes, house
+from simulators import audit_desk, audit_money, audit_order, audit_wishes, house
 from simulators.books import DELIVERED, Books, Kept
 from simulators.evidence import Answer, Evidence, Sent, token_in
 from simulators.sightings import Wire, seen_of, what, who
@@ -48,9 +48,10 @@ def audit(evidence: Evidence, books: Books) -> list[Violation]:
         audit_money.charges,
         audit_money.wallets,
         audit_money.taxes,
-        audit_money.corrections,
+        audit_desk.corrections,
+        audit_desk.approvals,
+        audit_desk.top_ups,
         audit_money.late_charges,
-        audit_money.top_ups,
         audit_money.places,
         audit_money.closed_days,
         audit_money.balance,

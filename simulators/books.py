@@ -102,6 +102,7 @@ class Books:
             self.usage = {row["name"]: row["messages"] for row in conn.execute(usage)}
             self.corrections = [Correction(row["id"], row["cause"] or "", row) for row in conn.execute(_CORRECTIONS)]
             self.booked = conn.execute(_BOOKED).fetchall()
+            self.approvals = {row["id"]: row for row in conn.execute("SELECT * FROM approval")}
             self.periods = conn.execute("SELECT * FROM period").fetchall()
             self.top_ups = {row["cause"]: row for row in conn.execute(_TOP_UPS)}
             self.late_segments = [row["segment_id"] for row in conn.execute(_LATE)]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from simulators import house
 from simulators.closing import ClosingDesk, Order, draw_orders
-from simulators.evidence import Answer, Evidence, Wish
+from simulators.evidence import Answer, Decision, Evidence, Wish
 from simulators.people import Browser
 from simulators.streams import Stream
 from simulators.workload import PLAY_S, pause_until
@@ -31,7 +31,10 @@ class Duty(NamedTuple):
 
 
 class Clerk:
-    """Ann, who may act. Some of what gets no answer she asks again, some she leaves; what was answered she may ask again too."""
+    """Ann, who may act, and Bob, who decides what is too much for one person.
+
+    Some of what gets no answer she asks again, some she leaves; what was answered she may ask again too.
+    """
 
     def __init__(self, sim: Sim, evidence: Evidence, world: SimWorld, desk: ClosingDesk) -> None:
         self._sim = sim
@@ -77,6 +80,8 @@ class Clerk:
         reference = f"case-{duty.number}"
         asked = self._evidence.wishes.setdefault(f"{wish.kind}:{reference}", [])
         await self._insist(wish, reference, asked, numbers)
+        if asked[-1].is_waiting and numbers.random() < 0.8:
+            await self._have_decided(asked[-1].approval_id, numbers)
         if numbers.random() < 0.4:
             await asyncio.sleep(numbers.random() * 4)
             await self._ask(Wish(wish.kind, *wish.content), reference, asked)
@@ -91,6 +96,21 @@ class Clerk:
                 return
             await asyncio.sleep(1.0 + numbers.random() * 3)
             await self._ask(Wish(wish.kind, *wish.content), reference, asked)
+
+    async def _have_decided(self, approval_id: int, numbers: Stream) -> None:
+        """Bob, who may approve, decides; where no answer came he mostly tries again, and now and then he has second thoughts."""
+        headers = {"Authorization": f"Bearer {house.api_key(house.SECOND_CLERK)}"}
+        is_approval = numbers.random() < 0.8
+        for _ in range(numbers.choice([1, 2, 4])):
+            await asyncio.sleep(numbers.random() * 3)
+            decision = Decision(approval_id, is_approval)
+            self._evidence.decisions.append(decision)
+            word = "approve" if is_approval else "refuse"
+            answer = await self._browser.ask("POST", f"/v1/billing/approvals/{approval_id}/{word}", headers, {})
+            if answer is not None and answer[0] < 500 and answer[0] != 429:
+                decision.answer = Answer.ACCEPTED if answer[0] == 200 else Answer.REFUSED
+                is_approval = is_approval != (numbers.random() < 0.3)
+            self._sim.log("decision", approval=approval_id, what=word, answer=decision.answer.value)
 
     def _draw(self, numbers: Stream) -> Wish | None:
         kind = numbers.choice(_KINDS)
@@ -144,12 +164,13 @@ def _note(wish: Wish, answer: tuple[int, Any] | None) -> None:
     if status != 200:
         wish.answer, wish.reason = Answer.REFUSED, str(document.get("reason", status))
         return
-    wish.answer, wish.is_new = Answer.ACCEPTED, bool(document["is_new"])
+    wish.answer, wish.is_new, wish.approval_id = Answer.ACCEPTED, bool(document["is_new"]), int(document.get("approval_id") or 0)
     if wish.kind == "refund":
         wish.record_ids = tuple(int(each) for each in document["correction_ids"])
         wish.amounts = (document["refunded_minor"], document["goodwill_minor"])[: len(wish.record_ids)]
     elif wish.kind != "topup":
-        wish.record_ids, wish.amounts = (int(document["correction_id"]),), (-document["amount_minor"],)
+        wish.record_ids = (int(document["correction_id"]),) if document["correction_id"] else ()
+        wish.amounts = (-document["amount_minor"],)
 
 
 def _typed(amount_minor: int | None) -> str:

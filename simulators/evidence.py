@@ -187,12 +187,27 @@ class Wish:
     reason: str = ""
     is_new: bool = False
     record_ids: tuple[int, ...] = ()
+    approval_id: int = 0  # it was too much for one person
     amounts: tuple[int, ...] = ()  # of those records, as the answer has them: above zero gives back, but for an adjustment
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the answer was that a second person has to agree."""
+        return bool(self.approval_id) and not self.record_ids
 
     @property
     def content(self) -> tuple[str, int | None, bool]:
         """What makes two requests under one reference the same."""
         return self.subject, self.amount_minor, self.is_double
+
+
+@dataclass(eq=False)
+class Decision:
+    """One answer of a second person to a request, and whether it counted."""
+
+    approval_id: int
+    is_approval: bool
+    answer: Answer = Answer.NONE
 
 
 @dataclass(eq=False)
@@ -226,6 +241,7 @@ class Evidence:
     trouble: list[str] = field(default_factory=list)  # errors in the gateway's log, 5xx answers
     stops: list[Stop] = field(default_factory=list)
     wishes: dict[str, list[Wish]] = field(default_factory=dict)  # of the clerk, by kind and reference, in order
+    decisions: list[Decision] = field(default_factory=list)
     closings: list[Closed] = field(default_factory=list)
     has_tax: bool = False  # a tariff prices that contains tax
     charges_late: bool = False  # the carrier's policy for receipts after the end

@@ -49,7 +49,7 @@ CURRENCY = "CNY"
 PASSWORD = "pass1"
 CHAT_PASSWORD = "friendly-words"
 OPERATOR_TOKEN = "operators-only"
-CLERK = "ann"
+CLERK, SECOND_CLERK = "ann", "bob"
 # Name, price, by part, unknown outcome: the auditor has its own copy of what the gateway is told.
 SERVICES = (
     ("chat", 10, "part", "resend"),
@@ -162,7 +162,8 @@ class File:
 def _draw_billing(sim: Sim) -> Billing:
     numbers = sim.stream("settings", "billing")
     late, plan = numbers.choice(["absorb", "charge"]), numbers.choice([PLAN, "main"])
-    return Billing(late=late, grace_s=numbers.choice([0, 0, 4, 3_600]), plan=plan)
+    grace_s, above = numbers.choice([0, 0, 4, 3_600]), numbers.choice(["0.20", "100.00"])
+    return Billing(late=late, grace_s=grace_s, plan=plan, approval_above={CURRENCY: above})
 
 
 def _settings(folder: str, links: tuple[Link, ...], routes: tuple[Route, ...], billing: Billing) -> Settings:
@@ -234,7 +235,7 @@ def _listen_to_log(evidence: Evidence) -> None:
 
 
 def api_key(partner: str) -> str:
-    """The key of a partner, or of the clerk."""
+    """The key of a partner, or of a clerk."""
     return credentials.api_key_of(hashlib.sha256(partner.encode()).digest())
 
 
@@ -254,7 +255,7 @@ def _tariff(from_us: int) -> Version:
 
 @lru_cache(maxsize=1)
 def template() -> bytes:
-    """The store that every run begins with: partners, accounts and their contacts, and the clerk."""
+    """The store that every run begins with: partners, accounts and their contacts, and the clerks."""
     with tempfile.TemporaryDirectory(prefix="bellhop-template-") as folder:
         path = Path(folder) / "store.db"
         engine = open_writing(f"sqlite:///{path}", synchronous="OFF")
@@ -273,8 +274,10 @@ def template() -> bytes:
                 partners.add(conn, Partner(next_id(), name, PASSWORD, key_hash, wallet, True, _POLICIES.get(name, "{}")), now_us)
                 book.top_up(conn, wallet, credit, f"first:{name}", next_id(), now_us)
             clerk = Member(CLERK, credentials.hash_of_api_key(api_key(CLERK)), frozenset({Scope.ACT}))
-            staff.add(conn, clerk, now_us)
-            tariffs.draft(conn, _tariff(now_us), actor="bob", now_us=now_us)
+            second = Member(SECOND_CLERK, credentials.hash_of_api_key(api_key(SECOND_CLERK)), frozenset({Scope.APPROVE}))
+            for member in (clerk, second):
+                staff.add(conn, member, now_us)
+            tariffs.draft(conn, _tariff(now_us), actor=SECOND_CLERK, now_us=now_us)
             tariffs.approve(conn, PLAN, 1, actor=CLERK, now_us=now_us, is_now=True)
             password_hash = credentials.hash_of_password(CHAT_PASSWORD, b"0123456789abcdef", **_HASH)
             for place, number in enumerate(ACCOUNTS):

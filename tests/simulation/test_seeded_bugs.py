@@ -45,6 +45,7 @@ SEEN_BY = {
     "refund_twice": {"corrections"},
     "refund_beyond_the_capture": {"corrections"},
     "top_up_twice": {"top_ups"},
+    "done_before_it_is_approved": {"approvals"},
     "late_into_the_closed_day": {"places", "closed_days"},
     "late_price_of_the_whole": {"late_charges"},
 }
