@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
-from billing import audit, book, corrections
+from billing import audit, book, calendar, corrections
 from billing.audit import Act
 from billing.book import House
 from billing.booking import Booking
 from billing.corrections import Correction
 from billing.errors import ReconciliationError
 from billing.event import RecordType, TransferState
-from billing.matching import Class
+from billing.matching import Class, Tier
 from billing.recon_sides import RunState
 from billing.runs import Books
 from billing.schema import transfer
@@ -120,6 +120,22 @@ def claims(conn: Connection, carrier: str = "") -> list[Claims]:
     )
     query = query.where(recon_run.c.carrier == carrier) if carrier else query
     return [Claims(row.carrier, row.currency, row.items, int(row.minor)) for row in conn.execute(query)]
+
+
+def item_fields(item: Any) -> dict[str, Any]:
+    """A difference as JSON, and what was done about it; ids are strings, because readers of JSON keep numbers in doubles."""
+    names = ("msisdn", "service", "currency", "ours_count", "theirs_count", "ours_minor", "theirs_minor", "delta_minor", "line_no")
+    return {
+        "item": f"{item.run}/{item.number}",
+        "class": Class(item.kind).name,
+        "tier": Tier(item.tier).name,
+        "day": calendar.write(item.day),
+        **{name: getattr(item, name) for name in names},
+        "charge_id": None if item.charge_id is None else str(item.charge_id),
+        "file_id": None if item.file_id is None else str(item.file_id),
+        "resolution": None if item.resolution is None else Resolution(item.resolution).name.lower(),
+        **{name: getattr(item, name) for name in ("reason", "resolved_by", "booked_minor")},
+    }
 
 
 def open_count(conn: Connection, carrier: str, first: int, after: int) -> int:

@@ -52,14 +52,15 @@ class Bookkeeping:
         return catalogue
 
     async def take(self, settings: Settings) -> None:
-        """Take the carriers of a configuration that was read again."""
+        """Take the carriers of a configuration that was read again, and when their days end."""
+        self._day_end.wait_s = closing_waits_of(settings)
         self.booking.carriers = carriers_of(settings)
         await self._writer.run(self.booking.open_books)
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What runs as long as the gateway does, by name."""
         found = {"billing figures": self.counting.run()} if self._settings.metrics.enabled else {}
-        return {**found, "ends of days": self._day_end.run()} if self._settings.billing.close_after_s else found
+        return {**found, "ends of days": self._day_end.run()}
 
     async def _open_house(self, currency: str) -> book.House:
         ids = [self._world.next_id() for _ in book.House._fields]

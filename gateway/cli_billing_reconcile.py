@@ -12,7 +12,7 @@ import typer
 from billing import calendar, carrier_files, recon, resolutions, statement_profile
 from billing.carrier_files import Import, Source
 from billing.errors import BillingError
-from billing.matching import Class, Tier
+from billing.matching import Class
 from billing.money import format_minor
 from billing.recon import Run
 from billing.recon_sides import RunState
@@ -156,10 +156,10 @@ def items(
         recon.shown(conn, number)
         found = recon.items(conn, number, kind=wanted, is_open=is_open, after=after, rows_max=limit)
     if as_json:
-        typer.echo(json.dumps({"items": [_item_fields(item) for item in found]}))
+        typer.echo(json.dumps({"items": [resolutions.item_fields(item) for item in found]}))
         return
     for item in found:
-        fields = _item_fields(item)
+        fields = resolutions.item_fields(item)
         both = f"ours {_amount(item.ours_minor, item)}  theirs {_amount(item.theirs_minor, item)}  {item.currency}"
         where = f"charge {item.charge_id or '-'}  line {item.line_no or '-'}"
         told = f"{fields['resolution']} by {item.resolved_by}: {item.reason}" if item.resolution else "open"
@@ -239,6 +239,7 @@ def claims(carrier: str = typer.Option("", "--carrier"), as_json: bool = JSON_OP
 def drop(
     file_id: int = typer.Argument(..., metavar="FILE_ID", help="As listed."),
     acting: str = ACTOR_OPTION,
+    as_json: bool = JSON_OPTION,
     config: Path = CONFIG_OPTION,
 ) -> None:
     """Take out a file that no comparison has used, such as one that was read by the wrong profile.
@@ -250,7 +251,7 @@ def drop(
     who = actor(acting)
     with writing(config) as opened, both_doors(opened) as books:
         carrier_files.drop(books, file_id, actor=who, now_us=opened.clock.now_us())
-    typer.echo(f"file {file_id} is taken out")
+    typer.echo(json.dumps({"file_id": str(file_id), "state": "taken out"}) if as_json else f"file {file_id} is taken out")
 
 
 def statement_profile_of(path: Path) -> statement_profile.Profile:
@@ -285,21 +286,6 @@ def _by_run(typed: list[str]) -> dict[int, list[int]]:
 
 def _fields(made: Run) -> dict[str, Any]:
     return {**made._asdict(), "period": calendar.write(made.period), "state": made.state.name.lower()}
-
-
-def _item_fields(item: Any) -> dict[str, Any]:
-    names = ("msisdn", "service", "currency", "ours_count", "theirs_count", "ours_minor", "theirs_minor", "delta_minor", "line_no")
-    return {
-        "item": f"{item.run}/{item.number}",
-        "class": Class(item.kind).name,
-        "tier": Tier(item.tier).name,
-        "day": calendar.write(item.day),
-        **{name: getattr(item, name) for name in names},
-        "charge_id": None if item.charge_id is None else str(item.charge_id),
-        "file_id": None if item.file_id is None else str(item.file_id),
-        "resolution": None if item.resolution is None else Resolution(item.resolution).name.lower(),
-        **{name: getattr(item, name) for name in ("reason", "resolved_by", "booked_minor")},
-    }
 
 
 def _amount(minor: int, item: Any) -> str:

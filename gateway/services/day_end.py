@@ -42,7 +42,7 @@ class DayEnd:
         self._writer = writer
         self._reader = reader
         self._books = books
-        self._wait_s = wait_s
+        self.wait_s = wait_s
 
     async def run(self) -> None:
         """Close what is due, for ever."""
@@ -56,7 +56,7 @@ class DayEnd:
     async def sweep(self) -> None:
         """One round over every carrier."""
         for carrier in list(self._books.carriers):
-            if carrier.name in self._wait_s:
+            if carrier.name in self.wait_s:
                 try:
                     await self._close_due(carrier)
                 except BillingError as error:
@@ -66,7 +66,7 @@ class DayEnd:
         now_us = self._clock.now_us()
         for period in await self._reader.read(periods.unfinished, carrier.name, now_us - ABANDONED_US):
             await self._finish(Closing(carrier, period, ACTOR, now_us))
-        wait_us = self._wait_s[carrier.name] * 1_000_000
+        wait_us = self.wait_s[carrier.name] * 1_000_000
         today = calendar.day_of(now_us - wait_us, carrier.zone)
         day = await self._reader.read(periods.first_open, carrier.name) or calendar.previous_day(today)
         for _ in range(DAYS_A_ROUND):

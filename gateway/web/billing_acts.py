@@ -138,12 +138,6 @@ async def export(desk: Desk, call: Call) -> dict[str, Any]:
     )
 
 
-async def reconcile(desk: Desk, call: Call) -> dict[str, Any]:
-    """Compare a closed period with the carrier's files for it."""
-    asked: PeriodAsked = call.asked
-    return order(desk, call, "reconcile", ["reconcile", "run", "--period", asked.period, *carrier_option(asked.carrier)])
-
-
 async def settle(desk: Desk, call: Call) -> dict[str, Any]:
     """Make the statements of a closed period."""
     asked: PeriodAsked = call.asked
@@ -245,6 +239,5 @@ ACTS = (
     _decision("/approvals/{id}/refuse", "refuse", "Refuse what another asked for", decide(False)),
     _act("/periods/close", "close", "Close a period, as a job", close, CloseAsked, 202),
     _act("/exports", "export", "Write the files of a period, as a job", export, ExportAsked, 202),
-    _act("/reconciliations", "reconcile", "Compare with the carrier's files, as a job", reconcile, PeriodAsked, 202),
     _act("/settlements", "settle", "Make the statements of a period, as a job", settle, PeriodAsked, 202),
 )

@@ -10,13 +10,17 @@ from gateway.web.billing_door import PREFIX, BillingOperation
 from gateway.web.billing_jobs import JOBS
 from gateway.web.billing_lists import LISTS
 from gateway.web.billing_reads import READS
+from gateway.web.billing_reconciliations import RECONCILIATIONS
 from gateway.web.billing_statements import STATEMENTS
 from gateway.web.billing_subscriptions import SUBSCRIPTIONS
 from gateway.web.billing_suspense import SUSPENSE
 from gateway.web.billing_tariffs import TARIFFS
 from gateway.web.billing_uploads import UPLOADS
 
-BILLING: tuple[BillingOperation, ...] = (*READS, *LISTS, *TARIFFS, *STATEMENTS, *SUBSCRIPTIONS, *SUSPENSE, *ACTS, *UPLOADS, *JOBS)
+BILLING: tuple[BillingOperation, ...] = (
+    *(*READS, *LISTS, *TARIFFS, *STATEMENTS, *SUBSCRIPTIONS, *SUSPENSE),
+    *(*ACTS, *UPLOADS, *RECONCILIATIONS, *JOBS),
+)
 
 _REFUSALS = {
     "400": "A field is wrong, missing or unknown",

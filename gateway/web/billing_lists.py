@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 from sqlalchemy import Connection
 
-from billing import accounts, approvals, calendar, periods, reasons, recon, tariffs, view
+from billing import accounts, approvals, calendar, periods, reasons, tariffs, view
 from billing.calendar import EPOCH
 from billing.event import ChargeState, RecordType
 from billing.tariff import rate
@@ -73,11 +73,6 @@ async def lock_period(desk: Desk, call: Call) -> dict[str, Any]:
     return await written(desk, _lock, call.where["carrier"], period_in(call), call.member.name)
 
 
-async def list_reconciliations(desk: Desk, call: Call) -> dict[str, Any]:
-    """The comparisons with carriers' files."""
-    return await desk.reader.read(_reconciliations, call.asked.carrier)
-
-
 async def price(desk: Desk, call: Call) -> dict[str, Any]:
     """What something would cost now, and why."""
     asked: PriceAsked = call.asked
@@ -123,13 +118,6 @@ def _period_fields(each: periods.Period) -> dict[str, Any]:
     return {**each._asdict(), **names}
 
 
-def _reconciliations(conn: Connection, carrier: str) -> dict[str, Any]:
-    found = recon.listed(conn, carrier)
-    return {
-        "reconciliations": [{**each._asdict(), "period": calendar.write(each.period), "state": each.state.name.lower()} for each in found]
-    }
-
-
 def _price(conn: Connection, plan: str, question: Question, parts: int, now_us: int) -> dict[str, Any]:
     known = [kept.version for kept in tariffs.of_plan(conn, plan, VersionState.APPROVED)]
     version = next((each for each in known if each.holds_at(now_us)), None)
@@ -154,6 +142,5 @@ LISTS = (
     _list("/periods", "periods", "Periods that are closing, closed or locked", list_periods, PeriodsAsked),
     _list("/periods/{carrier}/{period}", "period", "One period and what is in it", period),
     BillingOperation("POST", "/periods/{carrier}/{period}/lock", "post_billing_lock", "Lock a closed period", Scope.ACT, lock_period),
-    _list("/reconciliations", "reconciliations", "The comparisons with carriers' files", list_reconciliations, PeriodsAsked),
     _list("/price", "price", "What something would cost now, and why", price, PriceAsked),
 )

@@ -17,7 +17,7 @@ from billing.errors import CarrierFileError, PeriodError
 from gateway.domain.failure import Kind, Refused
 from gateway.store.staff import Scope
 from gateway.web.billing_acts import CARRIER, PERIOD
-from gateway.web.billing_door import Asked, BillingOperation, Call, Desk, validated
+from gateway.web.billing_door import Asked, BillingOperation, Call, Desk, number_in, validated
 from gateway.web.billing_jobs import carrier_option, order
 from gateway.web.limits import Limits
 
@@ -204,6 +204,11 @@ async def _clear(desk: Desk, path: str) -> None:
             await desk.world.executor.run(desk.world.disk.remove, each)
 
 
+async def drop(desk: Desk, call: Call) -> dict[str, Any]:
+    """Take out a file that no comparison has used."""
+    return order(desk, call, "drop", ["reconcile", "drop", str(number_in(call))])
+
+
 UPLOADS = (
     BillingOperation("GET", "/carrier-files", "get_billing_carrier_files", "The carriers' files", Scope.READ, list_files, FilesAsked),
     BillingOperation(
@@ -216,5 +221,15 @@ UPLOADS = (
         CarrierFileAsked,
         202,
         receive,
+    ),
+    BillingOperation(
+        "POST",
+        "/carrier-files/{id}/drop",
+        "post_billing_carrier_file_drop",
+        "Take out a file that no comparison has used, as a job",
+        Scope.ACT,
+        drop,
+        None,
+        202,
     ),
 )

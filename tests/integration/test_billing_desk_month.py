@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,18 @@ def test_a_carriers_file_is_imported_compared_and_settled_over_http(shell: Shell
     assert (again["state"], "the same file was imported before" in again["error"]) == ("failed", True)
     assert left_over(running) == []
     assert (compared["state"], settled["state"]) == ("done", "done")
+
+    number = compared["answer"]["number"]
+    _, listed = get(running, f"/reconciliations/{number}/items", maker, open="true", limit="2")
+    wanted = {"items": [int(each["item"].partition("/")[2]) for each in listed["items"]], "by": "claim", "reason": "receipts say so"}
+    resolved = done(running, post(running, f"/reconciliations/{number}/resolve", maker, **wanted)[1], maker)
+    after = get(running, f"/reconciliations/{number}/items", maker, open="true", limit="1000")[1]["items"]
+    used = done(running, post(running, f"/carrier-files/{known['file_id']}/drop", maker)[1], maker)
+
+    assert len(listed["items"]) == 2
+    assert [each["item"] for each in resolved["answer"]["resolved"]] == [each["item"] for each in listed["items"]]
+    assert not {each["item"] for each in listed["items"]} & {each["item"] for each in after}
+    assert (used["state"], "is part of comparison" in used["error"]) == ("failed", True)
 
     statement = settled["answer"]["statements"][0]
     place = f"/settlements/{statement['id']}"
@@ -148,9 +161,11 @@ def test_who_may_only_read_brings_no_file_and_locks_nothing(shell: Shell, runnin
         post(running, "/periods/cmcc-gd/2026-10/lock", key),
         post(running, "/settlements/256/lock", key),
         post(running, "/settlements/256/approve", key),
+        post(running, "/carrier-files/256/drop", key),
+        post(running, "/reconciliations/1/resolve", key, items=[1], by="claim", reason="x"),
     ]
 
-    assert [(status, answer["reason"]) for status, answer in answers] == [(403, "not_allowed")] * 4
+    assert [(status, answer["reason"]) for status, answer in answers] == [(403, "not_allowed")] * 6
     assert left_over(running) == []
 
 
@@ -167,3 +182,23 @@ def test_a_closed_month_is_locked_and_an_open_one_is_not(shell: Shell, running: 
     assert again == locked
     assert (still_open[0], "only a closed period" in still_open[1]["detail"]) == (409, True)
     assert (no_month[0], no_month[1]["field"]) == (400, "period")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field"),
+    [
+        ("/reconciliations/777/resolve", {"items": [1], "by": "claim", "reason": "x"}, 404, "number"),
+        ("/reconciliations/1/resolve", {"by": "claim", "reason": "x"}, 400, "items"),
+        ("/reconciliations/1/resolve", {"items": [0], "by": "claim", "reason": "x"}, 400, "items"),
+        ("/reconciliations/1/resolve", {"items": [1], "by": "magic", "reason": "x"}, 400, "by"),
+        ("/reconciliations/1/resolve", {"items": [1], "by": "claim", "reason": ""}, 400, "reason"),
+    ],
+)
+def test_a_resolution_that_cannot_be_names_its_field(
+    shell: Shell, running: Running, path: str, body: dict[str, Any], status: int, field: str
+):
+    key = key_of(shell, running, f"resolves-{status}-{field}-{len(body)}-{body.get('items')}".strip("[]").replace("[", ""), "act")
+
+    answer = post(running, path, key, **body)
+
+    assert (answer[0], answer[1]["field"]) == (status, field)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from sqlalchemy import select
 
+from billing.schema_periods import period
 from gateway.domain.failure import Refused
 from gateway.errors import ConfigError
 from gateway.settings import Settings
+from gateway.settings_billing import Billing
 from tests.support.carrier import bound_carrier
 from tests.support.gateway import House, opened_gateway
 from tests.support.partners import set_policy
@@ -97,3 +100,16 @@ async def test_a_receipt_that_says_delivered_after_the_end_is_counted(tmp_path: 
         await carrier.report("id:A1 stat:DELIVRD err:000 text:")
 
         assert 'bellhop_billing_late_receipts_total{outcome="absorbed"} 1.0' in await scraped(carrier.house)
+
+
+async def test_a_gateway_that_closes_its_days_has_closed_yesterday_and_tells_it(tmp_path: Path):
+    async with opened_gateway(tmp_path, more={"billing": Billing(close_after_s=1, grace_s=0)}) as house:
+        query = select(period.c.state, period.c.closed_by)
+        (yesterday,) = await house.until_rows(query, lambda rows: [row.state for row in rows] == [2])
+
+        await house.gateway.bookkeeping.counting.look()
+
+        told = await scraped(house)
+        assert yesterday.closed_by == "gateway"
+        assert 'bellhop_billing_periods{carrier="default",state="closed"} 1.0' in told
+        assert any(line.startswith('bellhop_billing_oldest_open_seconds{carrier="default"}') for line in told)
