@@ -16,10 +16,10 @@ from tests.support.bookkeepers import WINDOW, Bookkeeper, Nursery, Order, furnis
 
 SEED = 20_261_124
 WORKERS = 4
-ROUNDS = 13  # of as many kills as workers, on each engine: 104 at the least
-ROUNDS_MAX = 200
+ROUNDS = 13  # of as many kills as workers, on each engine: 104
 STEP = 40  # events by which a round goes on: each event is met in several rounds
-LIFE_S = (0.02, 0.25)
+ACTS_MAX = 30  # that a bookkeeper does in its life, before the one in which it is killed
+ACT_S = 0.01
 FAULTY_ROUNDS_MAX = 200
 
 
@@ -40,7 +40,8 @@ def play_round(nursery: Nursery, chance: random.Random, first: int, variant: str
     pids = [nursery.start(Order(chance.randrange(1 << 30), first, variant)) for _ in range(WORKERS)]
     killed = 0
     for pid in pids:
-        time.sleep(chance.uniform(*LIFE_S) / 2)
+        nursery.wait_for(pid, chance.randint(1, ACTS_MAX))
+        time.sleep(chance.uniform(0, ACT_S))  # somewhere in its next act, or the one after
         killed += nursery.kill(pid)
     return killed
 
@@ -72,18 +73,16 @@ def everything_was_done(reading: Engine) -> bool:
 def test_whoever_is_killed_each_event_is_charged_once_and_the_sums_are_right(engine_url: str, engine: Engine):
     chance = random.Random(SEED)
     reading = open_reading(engine_url)
-    killed = rounds = 0
+    killed = 0
     with nursery_on(engine_url, engine) as nursery:
-        # A busy machine gives a bookkeeper less to do in its life: so rounds go on until everything was at risk.
-        while rounds < ROUNDS or (rounds < ROUNDS_MAX and not everything_was_done(reading)):
-            killed += play_round(nursery, chance, rounds * STEP)
-            rounds += 1
+        for number in range(ROUNDS):
+            killed += play_round(nursery, chance, number * STEP)
 
             assert faults(reading) == []
 
-    assert killed == rounds * WORKERS
+    assert killed == ROUNDS * WORKERS
     assert everything_was_done(reading), "too little was done to be worth a kill"
-    Bookkeeper(engine, Order(SEED, 0, "")).finish(range(rounds * STEP + WINDOW))
+    Bookkeeper(engine, Order(SEED, 0, "")).finish(range(ROUNDS * STEP + WINDOW))
     assert faults(reading) == []
     with reading.begin() as conn:
         assert conn.execute(text("SELECT SUM(held_minor) FROM account")).scalar_one() == 0

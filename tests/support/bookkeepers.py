@@ -11,11 +11,14 @@ import json
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from select import poll
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, select
@@ -36,6 +39,8 @@ WINDOW = 150
 ENDS = (ChargeState.CAPTURED, ChargeState.CAPTURED, ChargeState.RELEASED, ChargeState.EXPIRED)
 BATCH_MAX = 6
 NOW = 1_800_000_000_000_000
+WORK_S_MAX = 60
+_TOLD = struct.Struct("=q")  # a bookkeeper's process, once for each act; far below what a pipe takes in one piece
 
 
 class Order(NamedTuple):
@@ -174,15 +179,21 @@ class Nursery:
     """A process that has everything imported and forks a bookkeeper when asked: so a kill costs a fork, not a start."""
 
     def __init__(self, url: str) -> None:
+        self._acts, told = os.pipe()
+        self._poll = poll()
+        self._poll.register(self._acts)
+        self._counts: Counter[int] = Counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.bookkeepers", url],
+            [sys.executable, "-m", "tests.support.bookkeepers", url, str(told)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            pass_fds=(told,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        os.close(told)
 
     def start(self, order: Order) -> int:
         """Start a bookkeeper; its process."""
@@ -191,6 +202,13 @@ class Nursery:
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
+
+    def wait_for(self, pid: int, acts: int) -> None:
+        """Return when a bookkeeper has done so many acts: however busy the machine is, it is then at work."""
+        while self._counts[pid] < acts:
+            assert self._poll.poll(WORK_S_MAX * 1_000), "no bookkeeper did anything for a minute"
+            told = os.read(self._acts, _TOLD.size * 1_000)
+            self._counts.update(each for (each,) in _TOLD.iter_unpack(told))
 
     def kill(self, pid: int) -> bool:
         """Kill a bookkeeper and wait until it is gone; False when it had ended, which none does by itself unless it failed."""
@@ -205,10 +223,11 @@ class Nursery:
     def close(self) -> str:
         """End it; what it and its bookkeepers complained of."""
         _, complaints = self._process.communicate(timeout=30)
+        os.close(self._acts)
         return complaints
 
 
-def _serve(url: str) -> None:
+def _serve(url: str, told: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that nobody needs to wait for those who were killed
     for line in sys.stdin:
         order = Order(*json.loads(line))
@@ -219,8 +238,9 @@ def _serve(url: str) -> None:
             bookkeeper = Bookkeeper(open_writing(url, synchronous="OFF", busy_timeout_s=10.0), order)
             while True:
                 bookkeeper.act()
+                os.write(told, _TOLD.pack(os.getpid()))
         print(pid, flush=True)
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], int(sys.argv[2]))
