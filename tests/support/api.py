@@ -83,7 +83,7 @@ class House:
             return response.status, checked(response, await response.read())
 
     async def until_sent(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.link.flights) < count:
                 await asyncio.sleep(0.005)
 

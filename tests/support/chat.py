@@ -98,7 +98,7 @@ async def frame(socket: ClientWebSocketResponse, kind: str) -> Json:
 
 async def closing(socket: ClientWebSocketResponse) -> int | None:
     """The code the gateway closes the window with."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (message := await socket.receive()).type is WSMsgType.TEXT:
             pass
     return int(message.data) if message.type is WSMsgType.CLOSE else None

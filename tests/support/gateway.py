@@ -82,7 +82,7 @@ class House:
         self._esmes.append(esme)
         return esme
 
-    async def until(self, is_true: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    async def until(self, is_true: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Wait for something that only traffic can make true."""
         async with asyncio.timeout(timeout_s):
             while not is_true():
@@ -97,7 +97,7 @@ class House:
     async def rows(self, query: Any) -> list[Any]:
         return list(await self.read(lambda conn: conn.execute(query).all()))
 
-    async def until_rows(self, query: Any, is_true: Callable[[list[Any]], bool], timeout_s: float = 5.0) -> list[Any]:
+    async def until_rows(self, query: Any, is_true: Callable[[list[Any]], bool], timeout_s: float = 30.0) -> list[Any]:
         """Wait until what a query finds is as it should be."""
         async with asyncio.timeout(timeout_s):
             while not is_true(found := await self.rows(query)):
@@ -113,7 +113,7 @@ class House:
     async def segments(self) -> list[Any]:
         return await self.rows(select(segment).order_by(segment.c.id))
 
-    async def until_states(self, *states: State, timeout_s: float = 5.0) -> list[Any]:
+    async def until_states(self, *states: State, timeout_s: float = 30.0) -> list[Any]:
         """Wait until the segments, in order, are in these states."""
         wanted = [int(state) for state in states]
         query = select(segment).order_by(segment.c.id)

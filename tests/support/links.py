@@ -45,7 +45,7 @@ async def lone_link(port: int, ears: Ears | None = None, **options: Any) -> Asyn
         await world.close()
 
 
-async def until(is_true: Callable[[], object], timeout_s: float = 5.0) -> None:
+async def until(is_true: Callable[[], object], timeout_s: float = 30.0) -> None:
     """Wait for something that only traffic can make true."""
     async with asyncio.timeout(timeout_s):
         while not is_true():

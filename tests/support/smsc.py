@@ -32,7 +32,7 @@ class House:
         self.esmes.append(esme)
         return esme
 
-    async def until(self, is_true, timeout_s: float = 5.0) -> None:
+    async def until(self, is_true, timeout_s: float = 30.0) -> None:
         assert await self.smsc.until(is_true, timeout_s)
 
 
